@@ -1,0 +1,80 @@
+/** Memory of agents: small ones that are active, and many that sleep with a timer each. Run with `--expose-gc`. */
+import { setImmediate as turn } from "node:timers/promises";
+import { counter, sleeper } from "./agents.ts";
+import { type BenchHost, inFlight, inFolder, openBenchHost } from "./bench-host.ts";
+import { atMost, type Figure, print } from "./figure.ts";
+
+const active = 50_000;
+const sleeping = 100_000;
+/** Below this, what 100,000 agents take cannot be told from noise. */
+const measurableBytes = 20;
+
+/** What JavaScript holds, after everything that can go has gone. */
+async function held(): Promise<number> {
+  const collect = globalThis.gc;
+  if (collect === undefined) throw new Error("run this with node --expose-gc");
+  for (let round = 0; round < 4; round += 1) {
+    await turn();
+    collect();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** A host that has done a little of everything, so that what it holds anyway is there before the count. */
+async function warm(folder: string): Promise<BenchHost> {
+  const host = await openBenchHost(folder, [counter, sleeper]);
+  await inFlight(2_000, 64, (n) => host.client.agent(counter, `warm-${n}`).ask({ type: "add" }));
+  await host.incarnation.passivateAll();
+  await host.incarnation.settle();
+  return host;
+}
+
+async function activeAgents(): Promise<Figure[]> {
+  return inFolder(async (folder) => {
+    const host = await warm(folder);
+    const before = await held();
+    await inFlight(active, 256, (n) => host.client.agent(counter, `${n}`).ask({ type: "add" }));
+    const stepped = await held();
+    await host.incarnation.settle();
+    const settled = await held();
+    const { agents } = host.incarnation.activity();
+    if (agents !== active) throw new Error(`of ${active} agents ${agents} are in memory`);
+    await host.close();
+    return [
+      { what: "a small active agent, one step not settled", value: (stepped - before) / active, unit: "bytes" },
+      atMost(3_072, { what: "a small active agent, settled", value: (settled - before) / active, unit: "bytes" }),
+    ];
+  });
+}
+
+async function sleepingAgents(what: string, delayMs: number): Promise<Figure[]> {
+  return inFolder(async (folder) => {
+    const host = await warm(folder);
+    const before = await held();
+    const wave = 10_000;
+    for (let from = 0; from < sleeping; from += wave) {
+      await inFlight(wave, 256, (n) => host.client.agent(sleeper, `${from + n}`).ask({ type: "sleep", delayMs }));
+      await host.incarnation.passivateAll();
+    }
+    await host.incarnation.settle();
+    await host.incarnation.passivateAll();
+    const after = await held();
+    const { agents } = host.incarnation.activity();
+    if (agents !== 0) throw new Error(`${agents} agents are still in memory`);
+    await host.close();
+    return [
+      atMost(measurableBytes, { what: `${what}: one of 100,000`, value: (after - before) / sleeping, unit: "bytes" }),
+    ];
+  });
+}
+
+export async function measure(): Promise<Figure[]> {
+  return [
+    ...(await activeAgents()),
+    ...(await sleepingAgents("asleep with a timer due in a day", 86_400_000)),
+    ...(await sleepingAgents("asleep with a timer due in half an hour", 1_800_000)),
+  ];
+}
+
+if (import.meta.main) print(await measure());

@@ -1,0 +1,309 @@
+/**
+ * The demo: an agent writes a report on a folder of documents, and its process is killed at the worst moment.
+ *
+ * node --conditions=@dormouse/source demo.ts [folder]
+ *
+ * Every claim is checked against the witness, a file that the effects themselves write and that Dormouse knows nothing
+ * of. Ends with exit code 0, or with 1 and the claim that does not hold.
+ */
+import { type ChildProcess, execFile, fork } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify, styleText } from "node:util";
+import { connect, type OutputOf } from "@dormouse/sdk";
+import { research } from "./agent.ts";
+import { listDocuments } from "./documents.ts";
+import { address, key } from "./host.ts";
+import { readWitness, type WitnessLine } from "./witness.ts";
+
+const repository = resolve(import.meta.dirname, "../..");
+const hostEntry = join(import.meta.dirname, "host.ts");
+const nodeOptions = ["--conditions=@dormouse/source"];
+const killedAtWanted = 11;
+const deadlineMs = 55_000;
+const lookMs = 10;
+
+interface Plan {
+  readonly folder: string;
+  readonly store: string;
+  readonly reportPath: string;
+  readonly witnessPath: string;
+  readonly documents: number;
+  /** How many effects there are: one to list, two a document, to relate, to draft, and to publish. */
+  readonly effects: number;
+  /** The number of the effect at which the host is killed. */
+  readonly killedAt: number;
+}
+
+async function demo(signal: AbortSignal, hosts: ChildProcess[]): Promise<void> {
+  const plan = await makePlan();
+  const { killedAt, effects } = plan;
+
+  title(`A host starts, and the agent ${address} in it`);
+  const first = startHostProcess(plan, hosts, { RESEARCH_HOLD: String(killedAt) });
+  await untilWitnessed(plan, first, signal);
+  await kill(first);
+  title(`kill -9 in the middle of effect ${killedAt}: process ${first.pid} is gone`);
+  checkCutOff(plan, readWitness(plan.witnessPath));
+
+  title("Another host starts on the same folder, and the agent goes on");
+  await ended(startHostProcess(plan, hosts, {}, "approval"), signal);
+  checkResumed(plan, readWitness(plan.witnessPath));
+
+  title("The agent waits for a person's approval, and no process runs");
+  check("both hosts are gone", hosts.every(isGone));
+  say(`dormouse send ${address} '${approval}'`);
+  const { isHostRunning } = await sendApproval(plan, signal);
+  check("the approval is in the mailbox, durably, and no host took it", !isHostRunning);
+  check("nothing is published", !existsSync(plan.reportPath));
+
+  title("A host starts, takes the approval, and publishes");
+  const last = startHostProcess(plan, hosts, {});
+  const { outcome, by } = await resultOf(plan, last, signal);
+  check(`the agent has ended: ${outcome}, and it knows by whom: ${by}`, outcome === "published" && by === "you");
+  const witness = readWitness(plan.witnessPath);
+  check(`effect ${effects} published the report, once`, isOnce(witness, effects));
+  check("the report is there", existsSync(plan.reportPath) && statSync(plan.reportPath).size > 0);
+  check(
+    `${effects} effects ran to their end, each once`,
+    witness.filter(({ what }) => what === "end").length === effects,
+  );
+
+  title("What the agent lived through");
+  await tellHistory(plan, signal);
+  last.kill("SIGTERM");
+  await ended(last, signal);
+  title(`The report: ${relative(process.cwd(), plan.reportPath)}`);
+}
+
+const approval = '{"type":"approve","by":"you"}';
+
+async function makePlan(): Promise<Plan> {
+  const [named] = process.argv.slice(2);
+  // npm runs this in its package's folder; a relative path is meant from where the person stands.
+  const folder = named === undefined ? repository : resolve(process.env["INIT_CWD"] ?? process.cwd(), named);
+  if (!existsSync(folder)) throw new Error(`there is no such folder: ${folder}`);
+  const { length: documents } = await listDocuments(folder);
+  if (documents === 0)
+    throw new Error(`there is no Markdown or text file in this folder, so nothing to report on: ${folder}`);
+  const effects = 2 * documents + 4;
+  // The last effect waits for a person, so the one before it is the latest that can be cut off.
+  const killedAt = Math.min(killedAtWanted, effects - 1);
+  const place = makePlace(resolve(".dormouse-demo"));
+  console.log(`A report on ${count(documents, "document")} of ${folder}, in ${effects} effects.`);
+  if (killedAt < killedAtWanted) {
+    say(
+      `With so few documents there is no effect ${killedAtWanted} before the approval: the kill comes at effect ${killedAt}.`,
+    );
+  }
+  return {
+    folder,
+    store: `file:${join(place, "store")}`,
+    reportPath: join(place, "report.md"),
+    witnessPath: join(place, "witness.log"),
+    documents,
+    effects,
+    killedAt,
+  };
+}
+
+/** An empty folder of the demo's own; what an earlier demo left there is removed. */
+function makePlace(path: string): string {
+  const mark = join(path, ".gitignore");
+  if (existsSync(path)) {
+    if (!existsSync(mark))
+      throw new Error(`this folder is not the demo's own; move it away, or run elsewhere: ${path}`);
+    const [, pid] = /^# by process (\d+)$/m.exec(readFileSync(mark, "utf8")) ?? [];
+    if (pid !== undefined && isRunning(Number(pid))) {
+      throw new Error(`another demo runs here; wait for it, or end it: pid=${pid} folder=${path}`);
+    }
+    rmSync(path, { recursive: true });
+  }
+  mkdirSync(path, { recursive: true });
+  writeFileSync(mark, `# by process ${process.pid}\n*\n`);
+  return path;
+}
+
+// ----------------------------------------------------------------------------------------------------------- processes
+
+function startHostProcess(
+  { store, folder, reportPath, witnessPath }: Plan,
+  hosts: ChildProcess[],
+  env: { readonly [name: string]: string },
+  until: "approval" | "told" = "told",
+): ChildProcess {
+  const options = { store, folder, report: reportPath, witness: witnessPath, until };
+  const line = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  const host = fork(hostEntry, line, { execArgv: nodeOptions, env: { ...process.env, ...env } });
+  hosts.push(host);
+  say(`process ${host.pid}`);
+  return host;
+}
+
+/** Resolves when the effect that is to be cut off has begun. */
+async function untilWitnessed({ witnessPath, killedAt }: Plan, host: ChildProcess, signal: AbortSignal): Promise<void> {
+  while (!existsSync(witnessPath) || !readWitness(witnessPath).some(({ number }) => number === killedAt)) {
+    if (host.exitCode !== null) throw new Error(`the host ended before effect ${killedAt} began`);
+    await pause(lookMs, undefined, { signal });
+  }
+  // The host tells of it a moment later; nobody would miss the line but the reader.
+  await pause(100, undefined, { signal });
+}
+
+async function kill(host: ChildProcess): Promise<void> {
+  const exit = once(host, "exit");
+  host.kill("SIGKILL");
+  await exit;
+}
+
+/** Resolves when the host has drained and its process has ended by itself. */
+async function ended(host: ChildProcess, signal: AbortSignal): Promise<void> {
+  if (host.exitCode === null) await once(host, "exit", { signal });
+  if (host.exitCode !== 0) throw new Error(`a host did not end well: code=${host.exitCode} signal=${host.signalCode}`);
+}
+
+function isGone({ pid }: ChildProcess): boolean {
+  return pid === undefined || !isRunning(pid);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Runs the `dormouse` command in a process of its own; resolves with what it prints. */
+async function dormouse(line: readonly string[], signal: AbortSignal): Promise<string> {
+  const entry = fileURLToPath(import.meta.resolve("@dormouse/cli/main"));
+  const { stdout } = await promisify(execFile)(process.execPath, [...nodeOptions, entry, ...line], { signal });
+  return stdout;
+}
+
+async function sendApproval({ store }: Plan, signal: AbortSignal): Promise<{ readonly isHostRunning: boolean }> {
+  const answer = await dormouse(["send", address, approval, "--store", store, "--json"], signal);
+  return JSON.parse(answer) as { readonly isHostRunning: boolean };
+}
+
+/** The agent's output, asked from this process of the host that runs it. */
+async function resultOf({ store }: Plan, host: ChildProcess, signal: AbortSignal): Promise<OutputOf<typeof research>> {
+  await using client = await connect({ store });
+  while (!client.isHostRunning) {
+    if (host.exitCode !== null) throw new Error("the host ended before it could be asked");
+    await pause(lookMs, undefined, { signal });
+  }
+  return client.agent(research, key).result({ signal });
+}
+
+/** Prints the history, and checks in it what the witness has said of the effects. */
+async function tellHistory({ store, killedAt, effects }: Plan, signal: AbortSignal): Promise<void> {
+  say(`dormouse history ${address}`);
+  const line = ["history", address, "--store", store];
+  const [text, json] = await Promise.all([dormouse(line, signal), dormouse([...line, "--json"], signal)]);
+  console.log(text.replaceAll(/^(?=.)/gm, "  "));
+  const causes = json
+    .split("\n")
+    .slice(0, -1)
+    .map((step) => (JSON.parse(step) as { readonly cause: string }).cause);
+  const counted = (cause: string): number => causes.filter((one) => one === cause).length;
+  check(`the history has the results of ${effects} effects, each once`, counted("effect") === effects);
+  check(`the history has the second attempt of effect ${killedAt}, and no other`, counted("attempt") === 1);
+}
+
+// -------------------------------------------------------------------------------------------------------------- claims
+
+function checkCutOff({ killedAt }: Plan, witness: readonly WitnessLine[]): void {
+  check(
+    `effects 1 to ${killedAt - 1} had ended`,
+    numbers(1, killedAt - 1).every((number) => isOnce(witness, number)),
+  );
+  check(
+    `effect ${killedAt} had started and not ended`,
+    linesOf(witness, killedAt, "start").length === 1 && linesOf(witness, killedAt, "end").length === 0,
+  );
+}
+
+function checkResumed({ killedAt, effects }: Plan, witness: readonly WitnessLine[]): void {
+  const starts = linesOf(witness, killedAt, "start");
+  const [before, after] = starts;
+  check(
+    `effects 1 to ${killedAt - 1} were not run again`,
+    numbers(1, killedAt - 1).every((number) => isOnce(witness, number)),
+  );
+  check(
+    `effect ${killedAt} was run again, under the same idempotency key`,
+    starts.length === 2 && before?.key === after?.key && linesOf(witness, killedAt, "end").length === 1,
+  );
+  say(before?.key ?? "");
+  if (killedAt < effects - 1) {
+    const rest = numbers(killedAt + 1, effects - 1);
+    check(
+      `the rest, up to effect ${effects - 1}, ran once`,
+      rest.every((number) => isOnce(witness, number)),
+    );
+  }
+  const keys = new Set(witness.map(({ key }) => key));
+  check("every effect has a key of its own", keys.size === effects - 1);
+}
+
+function isOnce(witness: readonly WitnessLine[], number: number): boolean {
+  return linesOf(witness, number, "start").length === 1 && linesOf(witness, number, "end").length === 1;
+}
+
+function linesOf(witness: readonly WitnessLine[], number: number, what: WitnessLine["what"]): WitnessLine[] {
+  return witness.filter((line) => line.number === number && line.what === what);
+}
+
+function numbers(first: number, last: number): number[] {
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+}
+
+/** Says that a claim holds. @throws Error if it does not. */
+function check(claim: string, holds: boolean): void {
+  if (!holds) throw new Error(`this does not hold: ${claim}`);
+  console.log(`  ${paint("green", "✓")} ${claim}`);
+}
+
+// --------------------------------------------------------------------------------------------------------------- words
+
+function title(text: string): void {
+  console.log(`\n${paint("bold", text)}`);
+}
+
+function say(text: string): void {
+  console.log(`  ${paint("dim", text)}`);
+}
+
+function count(number: number, noun: string): string {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
+}
+
+function paint(colour: "bold" | "dim" | "green" | "red", text: string): string {
+  return process.stdout.isTTY ? styleText(colour, text) : text;
+}
+
+/** What went wrong, in a sentence; an interrupted wait says only that it was. */
+function explain(error: unknown, signal: AbortSignal): string {
+  if (interrupt.signal.aborted) return "it was interrupted";
+  if (signal.aborted) return `it took longer than ${deadlineMs / 1_000} s`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+const hosts: ChildProcess[] = [];
+const interrupt = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => interrupt.abort());
+const signal = AbortSignal.any([interrupt.signal, AbortSignal.timeout(deadlineMs)]);
+const startedAt = performance.now();
+try {
+  await demo(signal, hosts);
+  console.log(`\nAll of it held, in ${((performance.now() - startedAt) / 1_000).toFixed(1)} s.`);
+} catch (error) {
+  console.error(`\n${paint("red", "The demo failed:")} ${explain(error, signal)}`);
+  process.exitCode = 1;
+} finally {
+  for (const host of hosts) if (host.exitCode === null) host.kill("SIGKILL");
+}

@@ -1,0 +1,197 @@
+/** What a command is, and how its line is read: arguments and options, wrong ones told with what would be right. */
+import { parseArgs } from "node:util";
+import type { AgentRef } from "@dormouse/client";
+import { type AnyAgentDefinition, connect, type ConnectedClient, DormouseError } from "@dormouse/sdk";
+import {
+  checkUserKey,
+  type Duration,
+  type EventData,
+  makeAddress,
+  parseAddress,
+  parseDuration,
+} from "@dormouse/core/protocol";
+import type { Output } from "./output.ts";
+import { UsageError } from "./usage-error.ts";
+
+export interface Command {
+  readonly name: string;
+  /** The arguments, as the usage line shows them: optional ones, in brackets, last. */
+  readonly arguments: readonly string[];
+  readonly options: readonly OptionName[];
+  /** One line, for the list of commands. */
+  readonly summary: string;
+  /** What a person should know before the first use. */
+  readonly help: string;
+  /** Resolves when the command has done what it says. */
+  run(call: Call): Promise<void>;
+}
+
+export type OptionName = "store" | "app" | "timeout" | "idempotency-key" | "state" | "from" | "to" | "json";
+
+/** A command line, read. */
+export interface Call {
+  readonly arguments: readonly string[];
+  readonly options: { readonly [name in OptionName]?: string };
+  readonly output: Output;
+}
+
+/** A command that says itself how it ended: what went wrong is already told. */
+export class Failed extends Error {
+  override readonly name: string = "Failed";
+}
+
+export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usage: string, meaning: string] } = {
+  store: ["--store <url>", 'where the agents live (default "file:./.dormouse")'],
+  app: ["--app <name>", 'the app whose agents they are (default "default")'],
+  timeout: [
+    "--timeout <duration>",
+    "how long to wait, such as 500ms, 10s, 5m; the message stands (default for ask and start: 30s)",
+  ],
+  "idempotency-key": [
+    "--idempotency-key <key>",
+    "your own name for this call: another under the same key is not applied again",
+  ],
+  state: ["--state <name>", 'only agents in this state; an inner one is "outer.inner"'],
+  from: ["--from <number>", "the first step (default 1)"],
+  to: ["--to <number>", "the last step (default: the newest)"],
+  json: ["--json", "print JSON, for programs"],
+  help: ["--help", "print this"],
+};
+
+/** Reads a command's line. @throws UsageError */
+export function readLine(
+  command: Command,
+  line: readonly string[],
+): Omit<Call, "output"> & { readonly isHelp: boolean } {
+  const options: { [name: string]: { type: "string" | "boolean"; short?: string } } = {
+    help: { type: "boolean", short: "h" },
+  };
+  for (const name of command.options) options[name] = { type: name === "json" ? "boolean" : "string" };
+  const { values, positionals } = parse(line, options);
+  const isHelp = values["help"] === true;
+  const least = command.arguments.filter((name) => !name.startsWith("[")).length;
+  if (!isHelp && positionals.length < least) {
+    throw new UsageError(`${command.arguments[positionals.length] ?? ""} is missing`);
+  }
+  if (!isHelp && positionals.length > command.arguments.length) {
+    throw new UsageError(
+      `one argument too many: ${positionals[command.arguments.length] ?? ""} (JSON with spaces needs quotes around it)`,
+    );
+  }
+  const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
+  return { arguments: positionals, options: Object.fromEntries(given) as Call["options"], isHelp };
+}
+
+function parse(
+  line: readonly string[],
+  options: { readonly [name: string]: { type: "string" | "boolean"; short?: string } },
+): { values: { readonly [name: string]: unknown }; positionals: string[] } {
+  try {
+    return parseArgs({ args: [...line], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    // Its errors begin with a sentence that says which option it is; advice on lines of other programs follows.
+    if (error instanceof TypeError)
+      throw new UsageError(/^(?:[^.]|\.(?!\s))*/.exec(error.message)?.[0] ?? error.message);
+    throw error;
+  }
+}
+
+/** What the calls to agents take. */
+export interface CallLimits {
+  readonly timeout?: Duration;
+  readonly idempotencyKey?: string;
+}
+
+/** The line's `--timeout` and `--idempotency-key`. @throws UsageError */
+export function limitsOf({ options }: Call): CallLimits {
+  const { timeout, "idempotency-key": idempotencyKey } = options;
+  if (timeout !== undefined) asUsage(() => parseDuration(timeout as Duration));
+  return {
+    ...(timeout === undefined ? {} : { timeout: timeout as Duration }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+  };
+}
+
+/** A step's number of the line. @throws UsageError */
+export function readStepNumber(call: Call, name: "from" | "to"): number | undefined {
+  const text = call.options[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(number) && number >= 1) return number;
+  throw new UsageError(`--${name} takes the number of a step, a whole number from 1 on; this is none: ${text}`);
+}
+
+/** An event of the line: an object with a type. @throws UsageError */
+export function readEvent(json: string): EventData {
+  const event = readJson("event", json);
+  if (typeof event !== "object" || event === null || !("type" in event) || typeof event.type !== "string") {
+    throw new UsageError(
+      `an event is a JSON object with a "type", such as '{"type":"add","by":1}'; this is not: ${json}`,
+    );
+  }
+  return event as EventData;
+}
+
+/** A JSON value of the line. @throws UsageError */
+export function readJson(what: string, json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`the ${what} is not JSON; put it in single quotes, with double quotes inside: ${why}`);
+  }
+}
+
+/** What a command does with one agent. */
+export interface AgentCall {
+  readonly ref: AgentRef<AnyAgentDefinition>;
+  readonly client: ConnectedClient;
+}
+
+/** Connects to the line's folder, for as long as `use` takes, with a ref on the agent that its first argument names. */
+export async function withAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
+  const { type, key } = asUsage(() => readAddress(call.arguments[0] ?? ""));
+  await withClient(call, (client) => use({ ref: client.agent(type, key), client }));
+}
+
+/** Connects to the line's folder, for as long as `use` takes. */
+export async function withClient(call: Call, use: (client: ConnectedClient) => Promise<void>): Promise<void> {
+  const { store, app } = call.options;
+  await using client = await connect({
+    ...(store === undefined ? {} : { store }),
+    ...(app === undefined ? {} : { app }),
+  });
+  await use(client);
+}
+
+/** The agent type that the line's first argument names, if it has one. @throws UsageError */
+export function readType(call: Call): string | undefined {
+  const [type] = call.arguments;
+  // An address of this type is right only if the type is.
+  if (type !== undefined) asUsage(() => makeAddress(type, "any"));
+  return type;
+}
+
+export function notStarted(address: string): DormouseError {
+  return new DormouseError(
+    "conflict",
+    "agent.not-started",
+    `there is no such agent; start it, or send it an event: agent=${address}`,
+  );
+}
+
+function readAddress(text: string): { readonly type: string; readonly key: string } {
+  const { type, key } = parseAddress(text);
+  checkUserKey(key);
+  return { type, key };
+}
+
+/** An argument that cannot be right is the line's fault. */
+function asUsage<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DormouseError && error.kind === "invalid") throw new UsageError(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+/** The process that `dormouse dev` starts: one host with the agents that a module exports, until it is told to end. */
+import { pathToFileURL } from "node:url";
+import { type AnyAgentDefinition, DormouseError, type Host, type Observed, startHost } from "@dormouse/sdk";
+import { exitModuleUnfit, exitStoreUnfit, type HostTask } from "./dev-task.ts";
+import { makeOutput, type Output } from "./output.ts";
+
+/** Running effects begin anew in the next host, so a change need not wait for them. */
+const drainMs = 1_000;
+
+async function main(task: HostTask): Promise<void> {
+  const output = makeOutput({
+    isJson: task.isJson,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    isColourWanted: process.env["NO_COLOR"] === undefined,
+  });
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+  process.on("disconnect", () => stop.abort());
+  try {
+    const agents = await loadAgents(task.module);
+    const host = await startAgents(task, agents, output);
+    const types = agents.map(({ type }) => type);
+    output.result(
+      `${output.paint("green", "ready")}: ${types.join(", ")} ${output.paint("dim", `in process ${process.pid}`)}`,
+      { kind: "ready", types, pid: process.pid },
+    );
+    await runUntil(stop.signal, host);
+  } catch (error) {
+    output.error(error);
+    process.exitCode = isStoreUnfit(error) ? exitStoreUnfit : exitModuleUnfit;
+  }
+  if (process.connected) process.disconnect();
+}
+
+async function loadAgents(module: string): Promise<AnyAgentDefinition[]> {
+  const exported = (await import(pathToFileURL(module).href)) as { readonly [name: string]: unknown };
+  const agents = [...new Set(Object.values(exported))].filter(isAgent);
+  if (agents.length > 0) return agents;
+  throw new Error(`this module exports no agent; export one, made by agent(...): ${module}`);
+}
+
+function isAgent(value: unknown): value is AnyAgentDefinition {
+  return (
+    typeof value === "object" && value !== null && "type" in value && "logic" in value && "passivateAfterMs" in value
+  );
+}
+
+function startAgents({ store, app }: HostTask, agents: AnyAgentDefinition[], output: Output): Promise<Host> {
+  return startHost({
+    agents,
+    settings: { drainMs },
+    observe: (event) => {
+      const text = describe(event, output);
+      if (text !== undefined) output.result(text, event);
+    },
+    ...(store === undefined ? {} : { store }),
+    ...(app === undefined ? {} : { app }),
+  });
+}
+
+async function runUntil(stop: AbortSignal, host: Host): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    if (stop.aborted) resolve();
+    stop.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await Promise.race([stopped, host.ended]);
+  await host.drain();
+}
+
+/** Held by another host, full, not writable, not ours: no edit of the module helps. */
+function isStoreUnfit(error: unknown): boolean {
+  return error instanceof DormouseError && /^(?:app|folder|mailbox|store)\./.test(error.code);
+}
+
+/** What a person who works on an agent wants to see; the rest is the runtime's own business. */
+function describe(event: Observed, { paint, show }: Output): string | undefined {
+  switch (event.kind) {
+    case "stepped":
+      return event.error === undefined
+        ? `${event.agent} ${paint("dim", `step ${event.seq}`)}`
+        : `${event.agent} ${paint("red", `step ${event.seq} failed: ${show(event.error.message)}`)}`;
+    case "logged":
+      return `${event.agent} ${event.label ?? "log"}: ${show(event.value)}`;
+    case "action-failed":
+      return `${event.agent} ${paint("red", `action ${event.name} failed: ${show(event.error.message)}`)}`;
+    case "effect-started":
+      return `${event.agent} ${paint("dim", `effect ${event.address} starts${event.attempt > 1 ? ", again" : ""}`)}`;
+    case "effect-ended":
+      return event.isOk
+        ? `${event.agent} ${paint("dim", `effect ${event.address} ended`)}`
+        : `${event.agent} ${paint("red", `effect ${event.address} failed`)}`;
+    case "quarantined":
+      return `${event.agent} ${paint("red", `is set aside: ${show(event.error.message)}`)}`;
+    case "skipped":
+      return paint("yellow", `a message was dropped: ${show(event.why)}`);
+    case "warned":
+      return `${paint("yellow", "warning:")} ${event.about}: ${show(event.text)}`;
+    case "regressed":
+      return paint("yellow", `the mailbox went back: ${show(event.why)}`);
+    case "failed":
+      return paint("red", `the host ends: ${show(event.error.message)}`);
+    case "sealed":
+      return paint("red", "the host ends: another host took its agents over");
+    case "claimed":
+    case "caught-up":
+    case "activated":
+    case "passivated":
+    case "committed":
+    case "released":
+    case "settled":
+      return undefined;
+  }
+}
+
+await main(JSON.parse(process.argv[2] ?? "{}") as HostTask);

@@ -1,0 +1,75 @@
+/** `dormouse errors`: prints which agents are set aside, and which steps failed. */
+import type { AgentView, QuarantineView } from "@dormouse/client";
+import { parseAddress } from "@dormouse/core/protocol";
+import type { ConnectedClient } from "@dormouse/sdk";
+import { type CallLimits, type Command, limitsOf, readType, withClient } from "./command.ts";
+import { byAddress, listAgents } from "./list.ts";
+import { oneLine, type Output } from "./output.ts";
+import { errorText, stepHeadText } from "./step-text.ts";
+
+export const errors: Command = {
+  name: "errors",
+  arguments: ["[type]"],
+  options: ["store", "app", "timeout", "json"],
+  summary: "print agents that are set aside, and steps that failed",
+  help:
+    "An agent is set aside when it would end its host again and again; what is sent to it is kept until it is resumed. A " +
+    "step that failed left its agent as it was. With --json: one line of JSON each, whose kind is set-aside or " +
+    "failed-step; or failed-steps, a mere count, for agents that are children of others. A host must run.",
+  async run(call) {
+    const type = readType(call);
+    const limits = limitsOf(call);
+    await withClient(call, async (client) => {
+      const isAnySetAside = await tellSetAside(client, call.output, type, limits);
+      const agents = await listAgents(client, type, limits);
+      const failed = agents.filter(({ errorCount }) => errorCount > 0);
+      for (const view of failed) await tellFailedSteps(client, call.output, view, limits);
+      if (!isAnySetAside && failed.length === 0) call.output.note("no agent is set aside, and no step failed");
+    });
+  },
+};
+
+/** Whether there is any. */
+async function tellSetAside(
+  client: ConnectedClient,
+  output: Output,
+  type: string | undefined,
+  limits: CallLimits,
+): Promise<boolean> {
+  const all = await client.quarantined(limits);
+  const views = all.filter(({ agent }) => type === undefined || parseAddress(agent).type === type);
+  for (const view of views.toSorted(byAddress)) {
+    output.result(setAsideText(output, view), { kind: "set-aside", ...view });
+  }
+  return views.length > 0;
+}
+
+function setAsideText(output: Output, { agent, since, error, shelved }: QuarantineView): string {
+  const kept = shelved === 1 ? "1 message is kept" : `${shelved} messages are kept`;
+  const time = output.paint("dim", new Date(since).toISOString());
+  return [
+    `${output.paint("bold", oneLine(agent))}  ${time}  ${output.paint("red", "set aside")}, ${kept}`,
+    `      ${output.paint("red", errorText(error))}`,
+  ].join("\n");
+}
+
+async function tellFailedSteps(
+  client: ConnectedClient,
+  output: Output,
+  { agent, errorCount, at }: AgentView,
+  limits: CallLimits,
+): Promise<void> {
+  const { type, key } = parseAddress(agent);
+  const name = output.paint("bold", oneLine(agent));
+  if (key.startsWith("~")) {
+    const text = `${name}  ${output.paint("red", `${errorCount} failed`)}, of a child`;
+    output.result(text, { kind: "failed-steps", agent, at, errorCount });
+    return;
+  }
+  for await (const step of client.agent(type, key).history(limits)) {
+    if (step.error === undefined) continue;
+    const { seq, cause, event, error } = step;
+    const text = `${name}  ${stepHeadText(output, step)}\n      ${output.paint("red", errorText(error))}`;
+    output.result(text, { kind: "failed-step", agent, seq, at: step.at, cause, event, error });
+  }
+}

@@ -1,0 +1,40 @@
+/** `dormouse read`: prints an agent's newest committed state. */
+import type { AgentState } from "@dormouse/client";
+import type { AnyAgentDefinition } from "@dormouse/sdk";
+import { type Command, limitsOf, notStarted, withAgent } from "./command.ts";
+import { describeError, type Output } from "./output.ts";
+
+export const read: Command = {
+  name: "read",
+  arguments: ["<type/key>"],
+  options: ["store", "app", "timeout", "json"],
+  summary: "print an agent's newest committed state",
+  help: "The state is asked of the host, which must run.",
+  async run(call) {
+    const limits = limitsOf(call);
+    await withAgent(call, async ({ ref }) => {
+      const state = await ref.read(limits);
+      if (state === undefined) throw notStarted(ref.address);
+      const { error, ...rest } = state;
+      const data = { agent: ref.address, ...rest, error: error === undefined ? null : describeError(error) };
+      call.output.result(describe(call.output, ref.address, state), data);
+    });
+  },
+};
+
+function describe(output: Output, address: string, state: AgentState<AnyAgentDefinition>): string {
+  const { status, seq, value, context, tags, errorCount } = state;
+  const failed = errorCount === 0 ? "" : output.paint("red", `, ${errorCount} failed`);
+  const rows: readonly (readonly [string, string])[] = [
+    ["status", `${status}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`],
+    ["state", output.show(value)],
+    ...(tags.size === 0 ? [] : [["tags", [...tags].join(", ")] as const]),
+    ["context", output.show(context)],
+    ...(state.output === undefined ? [] : [["output", output.show(state.output)] as const]),
+    ...(state.error === undefined ? [] : [["error", output.paint("red", output.show(state.error))] as const]),
+  ];
+  const lines = rows.map(
+    ([name, text]) => `  ${output.paint("dim", name.padEnd(9))}${text.replaceAll("\n", "\n           ")}`,
+  );
+  return [output.paint("bold", address), ...lines].join("\n");
+}

@@ -1,0 +1,72 @@
+/** Lines that need no agent: wrong ones, and those that ask for help. */
+import { expect, test } from "vitest";
+import { runLine } from "./run-line.ts";
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(...line: readonly string[]): Promise<Ended> {
+  const [stdout, stderr]: [string[], string[]] = [[], []];
+  const code = await runLine(line, {
+    stdout: { write: (text) => stdout.push(text) },
+    stderr: { write: (text) => stderr.push(text) },
+    isColourWanted: true,
+  });
+  return { code, stdout: stdout.join(""), stderr: stderr.join("") };
+}
+
+test.for([
+  { line: [], says: "dormouse <command>" },
+  { line: ["shout"], says: 'no command "shout"' },
+  { line: ["send"], says: "<type/key> is missing" },
+  { line: ["send", "counter/x"], says: "<event-json> is missing" },
+  { line: ["send", "counter/x", "{", '"type":"add"}'], says: "one argument too many" },
+  { line: ["send", "counter/x", "{type:add}"], says: "the event is not JSON" },
+  { line: ["send", "counter/x", '"add"'], says: "an event is a JSON object" },
+  { line: ["start", "counter/x", "{"], says: "the input is not JSON" },
+  { line: ["read", "counter"], says: "an address is" },
+  { line: ["read", "counter/"], says: "key" },
+  { line: ["read", "counter/~child"], says: "key" },
+  { line: ["read", "counter/x", "--timeout", "soon"], says: "a duration is" },
+  { line: ["read", "counter/x", "--force"], says: "--force" },
+  { line: ["read", "counter/x", "--store"], says: "--store" },
+  { line: ["read", "counter/x", "--store", "nats://x"], says: "a store is named by a URL" },
+  { line: ["list", "No Type"], says: "the name of an agent type" },
+  { line: ["errors", "sheep/dolly"], says: "the name of an agent type" },
+  { line: ["history", "counter/x", "--from", "0"], says: "the number of a step" },
+  { line: ["history", "counter/x", "--to", "1.5"], says: "the number of a step" },
+  { line: ["history", "counter/x", "--from", "3", "--to", "2"], says: "--from is above --to" },
+  { line: ["resume", "counter"], says: "an address is" },
+  { line: ["skip"], says: "<type/key> is missing" },
+  { line: ["dev", "nothing.ts"], says: "no such module" },
+])("$line is wrong usage: exit code 2", async ({ line, says }) => {
+  const { code, stdout, stderr } = await run(...line);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain(says);
+  expect(stderr).toContain("dormouse");
+});
+
+test.for(["", "dev", "start", "send", "ask", "read", "list", "history", "errors", "resume", "skip"])(
+  "help on %o is a result",
+  async (name) => {
+    const { code, stdout, stderr } = await run(...(name === "" ? [] : [name]), "--help");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain(`dormouse ${name === "" ? "<command>" : name}`);
+  },
+);
+
+test("a program gets wrong usage as data", async () => {
+  const { code, stderr } = await run("send", "--json");
+  expect(code).toBe(2);
+  expect(JSON.parse(stderr)).toEqual({
+    error: { kind: "invalid", code: "cli.usage", message: "<type/key> is missing" },
+  });
+});
+
+test("the version is the package's", async () => {
+  const { stdout } = await run("--version");
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});

@@ -1,0 +1,69 @@
+/** A step of an agent's history as a person reads it. */
+import type { StepView } from "@dormouse/client";
+import { brief, oneLine, type Output } from "./output.ts";
+import { stateText } from "./state-text.ts";
+
+/** Number, time, and what it took; then, line by line, what came of it. */
+export function stepText(output: Output, step: StepView): string {
+  const lines = [
+    moveText(step),
+    ...step.began.map(({ src, input }) => `begins ${oneLine(src)}${input === undefined ? "" : ` ${brief(input)}`}`),
+    ...step.sent.map(({ what, to }) => `sends ${oneLine(what)} to ${oneLine(to)}`),
+    ...step.emitted.map((event) => `emits ${eventText(event)}`),
+    ...(step.error === undefined ? [] : [output.paint("red", `fails: ${errorText(step.error)}`)]),
+  ];
+  const indented = lines.filter((line) => line !== "").map((line) => `      ${line}`);
+  return [stepHeadText(output, step), ...indented].join("\n");
+}
+
+/** Number, time, and what it took. */
+export function stepHeadText(output: Output, step: StepView): string {
+  const time = output.paint("dim", new Date(step.at).toISOString());
+  return `${output.paint("bold", `#${step.seq}`.padEnd(5))} ${time}  ${causeText(step)}`;
+}
+
+export function errorText({ message, code }: { readonly message: string; readonly code?: string }): string {
+  return `${oneLine(message)}${code === undefined ? "" : ` (${oneLine(code)})`}`;
+}
+
+function moveText({ valueBefore, value }: StepView): string {
+  const [before, after] = [stateText(valueBefore), stateText(value)];
+  return before === after ? after : `${before} → ${after}`.trim();
+}
+
+function causeText(step: StepView): string {
+  const { cause, event, from } = step;
+  switch (cause) {
+    case "event":
+      return `${event === undefined ? "an event" : eventText(event)}${from === undefined ? "" : ` from ${oneLine(from)}`}`;
+    case "start":
+      return "start";
+    case "timer":
+      return `timer ${event === undefined ? "" : eventText(event)}`.trimEnd();
+    case "effect":
+      return event === undefined ? "an effect ends" : effectText(event);
+    case "attempt":
+      return "an effect that was cut off begins again";
+    case "child":
+      return `news of a child: ${event === undefined ? "" : eventText(event)}`.trimEnd();
+    case "action":
+      return "an action ends";
+    case "end":
+      return "ended from outside";
+  }
+}
+
+type Event = NonNullable<StepView["event"]>;
+
+/** The result of an effect comes as XState's event: `xstate.done.actor.<id>` with its output, or `xstate.error.actor.<id>`. */
+function effectText(event: Event): string {
+  const [, way, id = ""] = /^xstate\.(done|error)\.actor\.(.+)$/s.exec(event.type) ?? [];
+  if (way === undefined) return `effect: ${eventText(event)}`;
+  const [word, result] = way === "done" ? ["gives", event["output"]] : ["fails:", event["error"]];
+  return `effect ${oneLine(id)} ${word} ${brief(result)}`;
+}
+
+/** Its type and what else it holds. */
+function eventText({ type, ...data }: Event): string {
+  return Object.keys(data).length === 0 ? oneLine(type) : `${oneLine(type)} ${brief(data)}`;
+}

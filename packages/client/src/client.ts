@@ -1,0 +1,89 @@
+/** A client: refs on agents by address. */
+import {
+  type AgentDefinition,
+  type AgentPage,
+  type AgentView,
+  type AnyAgentDefinition,
+  checkUserKey,
+  makeAddress,
+  type QuarantineView,
+} from "@dormouse/core/protocol";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { type AgentRef, type CallOptions, limitsOf, makeRef } from "./handle.ts";
+
+export interface ListOptions extends CallOptions {
+  /** Default: all types. */
+  readonly type?: string;
+}
+
+/** Sends to agents, asks them, reads them. Close it when done; what was accepted goes on without it. */
+export interface Client extends AsyncDisposable {
+  /**
+   * A typed ref on one agent; nothing is sent yet.
+   *
+   * @throws DormouseError `invalid` (`type.invalid`, `key.invalid`, `key.reserved`).
+   * @example
+   * ```ts
+   * const acme = client.agent(counter, "acme");
+   * await acme.ask({ type: "add", by: 1 });
+   * ```
+   */
+  agent<TDefinition extends AnyAgentDefinition>(definition: TDefinition, key: string): AgentRef<TDefinition>;
+  /** By name; typed by `client.agent<typeof counter>("counter", "acme")` with `import type`. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- untyped on purpose: nothing is known of it but its name
+  agent<TDefinition extends AnyAgentDefinition = AgentDefinition<string, any>>(
+    type: TDefinition["type"],
+    key: string,
+  ): AgentRef<TDefinition>;
+  /**
+   * All agents, or those of one type, as they are committed now; in no particular order, by a scan of the store.
+   *
+   * @throws DormouseError `unavailable` (`host.not-running`).
+   */
+  list(options?: ListOptions): AsyncIterable<AgentView>;
+  /** Agents that were set aside, with why, and how many messages are kept for each. */
+  quarantined(options?: CallOptions): Promise<readonly QuarantineView[]>;
+  /** Ends every wait of this client with kind `closed`. Messages that were accepted are taken all the same. */
+  close(): Promise<void>;
+}
+
+/** A client over these ports: a host's own, or those of a connection to one. */
+export function makeClient(options: ConnectionOptions & { readonly closed?: () => Promise<void> }): Client {
+  const connection = new Connection(options);
+  const close = async (): Promise<void> => {
+    connection.close();
+    await options.closed?.();
+  };
+  return {
+    agent: (typeOrDefinition: string | AnyAgentDefinition, key: string) => {
+      const definition = typeof typeOrDefinition === "string" ? undefined : typeOrDefinition;
+      const type = typeof typeOrDefinition === "string" ? typeOrDefinition : typeOrDefinition.type;
+      checkUserKey(key);
+      return makeRef(connection, makeAddress(type, key), definition) as never;
+    },
+    list: (listed = {}) => list(connection, listed),
+    quarantined: (called = {}) => quarantined(connection, called),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function* list(connection: Connection, { type, ...options }: ListOptions): AsyncGenerator<AgentView> {
+  for (const partition of connection.partitions()) {
+    let after: string | undefined;
+    do {
+      const request = { what: "list", type, after } as const;
+      const page = (await connection.readFrom(partition, request, limitsOf(options))) as AgentPage;
+      yield* page.agents;
+      ({ after } = page);
+    } while (after !== undefined);
+  }
+}
+
+async function quarantined(connection: Connection, options: CallOptions): Promise<readonly QuarantineView[]> {
+  const request = { what: "quarantine" } as const;
+  const found = await Promise.all(
+    connection.partitions().map((partition) => connection.readFrom(partition, request, limitsOf(options))),
+  );
+  return (found as readonly (readonly QuarantineView[])[]).flat();
+}

@@ -1,0 +1,334 @@
+/** One agent from outside, typed by its definition. */
+import {
+  type Address,
+  type AnyAgentDefinition,
+  type Asked,
+  type Body,
+  checkData,
+  type ContextOf,
+  decodeError,
+  DormouseError,
+  type Duration,
+  type ErrorData,
+  type EventData,
+  type EventOf,
+  type EventOfType,
+  type InputOf,
+  type MessageId,
+  type OutputOf,
+  parseDuration,
+  type ReplyTo,
+  type StateOf,
+  type StateView,
+  type StepView,
+  type TagOf,
+} from "@dormouse/core/protocol";
+import type { Connection } from "./connection.ts";
+import type { Limits } from "./calls.ts";
+
+/** Bounds of one call. */
+export interface CallOptions {
+  /** Ends the wait, never the message. Default: 30 s for `ask`, none for the rest. */
+  readonly timeout?: Duration;
+  /** Ends the wait, never the message. */
+  readonly signal?: AbortSignal;
+  /**
+   * The caller's own name for this call, remembered by the agent for 24 h (at most 1,000 of them): another call under
+   * the same key is not applied again, and an ask gets the first one's answer.
+   */
+  readonly idempotencyKey?: string;
+}
+
+export interface HistoryOptions extends CallOptions {
+  /** The first step's number. Default 1. */
+  readonly from?: number;
+  /** The last step's number. Default: the newest. */
+  readonly to?: number;
+}
+
+/** A committed state. */
+export interface AgentState<TDefinition extends AnyAgentDefinition> {
+  readonly status: "active" | "done" | "error" | "stopped";
+  /** The number of the step that led to it. */
+  readonly seq: number;
+  readonly value: unknown;
+  readonly context: ContextOf<TDefinition>;
+  readonly tags: ReadonlySet<string>;
+  readonly output: OutputOf<TDefinition> | undefined;
+  readonly error: unknown;
+  /** How many of its steps failed; the history tells of each. */
+  readonly errorCount: number;
+}
+
+type SentEvent<TDefinition extends AnyAgentDefinition, TType extends string> = { type: TType } & EventOfType<
+  EventOf<TDefinition>,
+  TType
+>;
+
+/** A place to wait for: a state as XState's `matches` takes it, a tag, or a predicate. */
+export type PlaceOf<TDefinition extends AnyAgentDefinition> =
+  | StateOf<TDefinition>
+  | { readonly tag: TagOf<TDefinition> }
+  | ((state: AgentState<TDefinition>) => boolean);
+
+export interface AgentRef<TDefinition extends AnyAgentDefinition> {
+  /** `type/key`. */
+  readonly address: string;
+  /**
+   * Makes the agent with its machine's input, if there is none; resolves when that is committed.
+   *
+   * @returns `created: false` if it was there; its state and input are left as they are.
+   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`), `failed` (`agent.start-failed`).
+   */
+  start(
+    ...args: undefined extends InputOf<TDefinition>
+      ? [input?: InputOf<TDefinition>, options?: CallOptions]
+      : [input: InputOf<TDefinition>, options?: CallOptions]
+  ): Promise<{ readonly created: boolean }>;
+  /**
+   * Sends one event to the agent; resolves when the agent's mailbox holds it: accepted, not yet taken.
+   *
+   * @param event - An event of the machine, plain data of at most 1 MB encoded.
+   * @returns The message's id, for logs.
+   * @throws DormouseError `invalid` (`event.too-large`, `event.not-data`, `event.reserved`); `timeout` (`call.timeout`):
+   * send again with the same idempotency key, it is applied once.
+   * @example
+   * ```ts
+   * await client.agent(counter, "acme").send({ type: "add", by: 1 });
+   * ```
+   */
+  send<const TType extends EventOf<TDefinition>["type"]>(
+    event: SentEvent<TDefinition, TType>,
+    options?: CallOptions,
+  ): Promise<MessageId>;
+  /**
+   * Sends one event and resolves with the machine's reply, after the commit; it may come many steps later.
+   *
+   * @throws DormouseError what the agent's step threw (`failed`), `conflict` (`event.not-taken`, `agent.not-started`),
+   * `failed` (`agent.ended`), `timeout` (`call.timeout`): the message stands; `unavailable` (`host.not-running`).
+   */
+  ask<const TType extends Asked<EventOf<TDefinition>>["type"]>(
+    event: SentEvent<TDefinition, TType>,
+    options?: CallOptions,
+  ): Promise<ReplyTo<EventOf<TDefinition>, TType>>;
+  /** The newest committed state; `undefined` if there is no such agent. */
+  read(options?: CallOptions): Promise<AgentState<TDefinition> | undefined>;
+  /**
+   * Resolves with the first committed state it sees that is at `place`; one that was passed through quickly may be missed.
+   *
+   * @throws DormouseError `failed` (`agent.ended`): it ended elsewhere and will not come there.
+   */
+  waitFor(place: PlaceOf<TDefinition>, options?: CallOptions): Promise<AgentState<TDefinition>>;
+  /** The output, when it is done; rejects with the error it ended with. */
+  result(options?: CallOptions): Promise<OutputOf<TDefinition>>;
+  /**
+   * Its committed steps, in order: what each took, the state before and after, what it began and sent.
+   *
+   * @param options - `from` and `to` are step numbers; default all; they are read as they are asked for.
+   */
+  history(options?: HistoryOptions): AsyncIterable<StepView>;
+  /**
+   * Its committed steps from `from` on (default 1): first those of its history, then each as it is committed, without a
+   * gap. Ends when the agent has ended and all was told, or with the signal.
+   */
+  watch(options?: { readonly from?: number; readonly signal?: AbortSignal }): AsyncIterable<StepView>;
+  /** Takes an agent that was set aside back, with its kept messages; `skip` drops the one it stumbled over. */
+  resume(options?: CallOptions & { readonly skip?: boolean }): Promise<void>;
+  /** Ends the agent without asking its machine: timers, effects and children go, open asks are told. */
+  terminate(options?: CallOptions): Promise<void>;
+  /** Ends the agent and forgets its state; its key may begin anew. */
+  remove(options?: CallOptions): Promise<void>;
+}
+
+const askMsDefault = 30_000;
+const recheckMs = 5_000;
+
+export function makeRef<TDefinition extends AnyAgentDefinition>(
+  connection: Connection,
+  address: Address,
+  definition: TDefinition | undefined,
+): AgentRef<TDefinition> {
+  const ask = async (body: Body, options: CallOptions): Promise<unknown> => {
+    const timeoutMs = options.timeout === undefined ? askMsDefault : parseDuration(options.timeout);
+    return connection.ask(address, body, { signal: options.signal, timeoutMs }, options.idempotencyKey);
+  };
+  const read = async (options: CallOptions): Promise<AgentState<TDefinition> | undefined> => {
+    const state = await connection.readState(address, limitsOf(options));
+    return state === undefined ? undefined : stateOf(state);
+  };
+  const waitUntil = (isThere: (state: AgentState<TDefinition>) => boolean, options: CallOptions) =>
+    waitForState(connection, address, read, isThere, options);
+  return {
+    address,
+    start: async (...[input, options = {}]) => {
+      checkData(input, { what: "input", code: "input.not-data", of: address });
+      return { created: (await ask({ kind: "start", input }, options)) === true };
+    },
+    send: async (event, options = {}) => {
+      const body = eventBody(definition, address, event);
+      return connection.send(address, body, limitsOf(options), options.idempotencyKey);
+    },
+    ask: async (event, options = {}) => (await ask(eventBody(definition, address, event), options)) as never,
+    read: (options = {}) => read(options),
+    waitFor: (place, options = {}) => waitUntil((state) => isAt(state, place), options),
+    result: async (options = {}) => {
+      const state = await waitUntil((one) => one.status !== "active", options);
+      if (state.status === "done") return state.output as OutputOf<TDefinition>;
+      throw endError(address, state);
+    },
+    history: (options = {}) => readHistory(connection, address, options),
+    watch: (options = {}) => watch(connection, address, options),
+    resume: async ({ skip = false, ...options } = {}) =>
+      void (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)),
+    terminate: async (options = {}) => void (await ask({ kind: "command", command: "terminate" }, options)),
+    remove: async (options = {}) => void (await ask({ kind: "command", command: "remove" }, options)),
+  };
+}
+
+async function* readHistory(
+  connection: Connection,
+  address: Address,
+  { from = 1, to = Infinity, ...options }: HistoryOptions,
+): AsyncGenerator<StepView> {
+  for (let next = from; next <= to;) {
+    const request = { what: "history", agent: address, from: next, to } as const;
+    const steps = (await connection.read(address, request, limitsOf(options))) as readonly StepView[];
+    yield* steps;
+    const newest = steps.at(-1);
+    if (newest === undefined) return;
+    next = newest.seq + 1;
+  }
+}
+
+async function* watch(
+  connection: Connection,
+  address: Address,
+  { from = 1, signal }: { readonly from?: number; readonly signal?: AbortSignal },
+): AsyncGenerator<StepView> {
+  let changed: (() => void) | undefined;
+  const unsubscribe = connection.onStep(address, () => changed?.());
+  try {
+    for (let next = from; ;) {
+      // Listened for before it is read: a step between the two is not missed.
+      const notice = new Promise<void>((resolve) => (changed = resolve));
+      for await (const step of readHistory(connection, address, {
+        from: next,
+        ...(signal === undefined ? {} : { signal }),
+      })) {
+        next = step.seq + 1;
+        yield step;
+      }
+      const limits = { signal, timeoutMs: undefined };
+      const state = await connection.readState(address, limits);
+      if (state !== undefined && state.status !== "active" && state.seq < next) return;
+      await Promise.race([notice, connection.pause(recheckMs, signal)]);
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+async function waitForState<TDefinition extends AnyAgentDefinition>(
+  connection: Connection,
+  address: Address,
+  read: (options: CallOptions) => Promise<AgentState<TDefinition> | undefined>,
+  isThere: (state: AgentState<TDefinition>) => boolean,
+  options: CallOptions,
+): Promise<AgentState<TDefinition>> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  options.signal?.addEventListener("abort", abort, { once: true });
+  let changed: (() => void) | undefined;
+  const unsubscribe = connection.onStep(address, () => changed?.());
+  const wait = async (): Promise<AgentState<TDefinition>> => {
+    for (;;) {
+      const next = new Promise<void>((resolve) => (changed = resolve));
+      const state = await read({ signal: controller.signal });
+      if (state !== undefined && isThere(state)) return state;
+      if (state !== undefined && state.status !== "active") throw endError(address, state);
+      // Notices may be lost: look again now and then.
+      await Promise.race([next, connection.pause(recheckMs, controller.signal)]);
+    }
+  };
+  try {
+    return await connection.within(wait(), limitsOf(options));
+  } finally {
+    unsubscribe();
+    options.signal?.removeEventListener("abort", abort);
+    controller.abort();
+  }
+}
+
+export function limitsOf(options: CallOptions): Limits {
+  return {
+    signal: options.signal,
+    timeoutMs: options.timeout === undefined ? undefined : parseDuration(options.timeout),
+  };
+}
+
+/** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
+function eventBody(definition: AnyAgentDefinition | undefined, address: Address, event: EventData): Body {
+  if (typeof event.type !== "string" || event.type === "") {
+    throw new DormouseError("invalid", "event.type", `an event needs a type, a non-empty string: agent=${address}`);
+  }
+  if (event.type.startsWith("xstate.") && event.type !== "xstate.route") {
+    throw new DormouseError(
+      "invalid",
+      "event.reserved",
+      `events that begin with "xstate." are the machine's own; send one of another type: type=${event.type}`,
+    );
+  }
+  checkData(event, { what: "event", code: "event.not-data", of: address });
+  checkSchema(definition, event);
+  return { kind: "event", event };
+}
+
+function checkSchema(definition: AnyAgentDefinition | undefined, event: EventData): void {
+  const schema = definition?.events?.[event.type];
+  if (schema === undefined) return;
+  const { type, ...payload } = event;
+  const result = schema["~standard"].validate(payload);
+  if (result instanceof Promise) {
+    // The host refuses it; here nobody waits for what it comes to.
+    result.catch(() => undefined);
+    return;
+  }
+  if (result.issues === undefined) return;
+  const issues = result.issues.map((issue) => issue.message).join("; ");
+  throw new DormouseError("invalid", "event.schema", `the event does not fit its schema: ${issues} type=${type}`);
+}
+
+function stateOf<TDefinition extends AnyAgentDefinition>(view: StateView): AgentState<TDefinition> {
+  return { ...view, tags: new Set(view.tags) } as AgentState<TDefinition>;
+}
+
+function isAt<TDefinition extends AnyAgentDefinition>(
+  state: AgentState<TDefinition>,
+  place: PlaceOf<TDefinition>,
+): boolean {
+  if (typeof place === "function") return (place as (state: AgentState<TDefinition>) => boolean)(state);
+  if (typeof place === "object" && place !== null && "tag" in place) return state.tags.has(String(place.tag));
+  return matches(place, state.value);
+}
+
+/** Whether a state value lies within another, as XState's `snapshot.matches` has it. */
+function matches(place: unknown, value: unknown): boolean {
+  if (typeof place === "string") {
+    return value === place || (typeof value === "object" && value !== null && place in value);
+  }
+  if (typeof place !== "object" || place === null || typeof value !== "object" || value === null) return false;
+  return Object.entries(place).every(([key, inner]) => matches(inner, (value as Record<string, unknown>)[key]));
+}
+
+function endError(address: Address, state: Pick<AgentState<AnyAgentDefinition>, "status" | "error">): Error {
+  if (state.status === "error") {
+    const data = state.error;
+    if (data instanceof Error) return data;
+    if (typeof data === "object" && data !== null && "message" in data) return decodeError(data as ErrorData);
+  }
+  return new DormouseError(
+    "failed",
+    "agent.ended",
+    `the agent has ended and will not come there: agent=${address} status=${state.status}`,
+  );
+}

@@ -1,0 +1,109 @@
+/**
+ * One client's numbered run of sends to one partition.
+ *
+ * Owns: the stint's place, its next number, its publisher.
+ * Called by connection: `push`.
+ *
+ * C1  The stint is opened in the partition before anything is sent under it: by its place a partition tells an unknown
+ *     stint that is new from one that it has forgotten (DESIGN.md section 4).
+ */
+import {
+  DormouseError,
+  encodeBatch,
+  insist,
+  type Partition,
+  Publisher,
+  type Unnumbered,
+} from "@dormouse/core/protocol";
+import type { Clock, Entropy, Mailbox, Place } from "@dormouse/core/ports";
+
+export interface StintOptions {
+  readonly id: string;
+  readonly partition: Partition;
+  readonly mailbox: Pick<Mailbox, "append">;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly signal: AbortSignal;
+}
+
+/** Told once: where the mailbox holds it, or why it was given up. */
+export type Accepted = (result: Place | DormouseError) => void;
+
+interface Waiting {
+  readonly envelope: Unnumbered;
+  readonly done: Accepted;
+  n: number | undefined;
+  state: "open" | "given-up" | "done";
+}
+
+/** Told when its caller has gone; nobody hears of it. */
+const givenUp = new DormouseError("closed", "call.aborted", "the caller has gone");
+
+export class Stint {
+  readonly #options: StintOptions;
+  #publisher: Publisher | undefined;
+  #waiting: Waiting[] = [];
+  #isOpening = false;
+  #next = 1;
+  #outstanding = 0;
+  #usedAt: number;
+
+  constructor(options: StintOptions) {
+    this.#options = options;
+    this.#usedAt = options.clock.monotonic();
+  }
+
+  /** Whether it was silent for so long that the partition may have forgotten it. */
+  isStale(silenceMs: number): boolean {
+    return this.#outstanding === 0 && this.#options.clock.monotonic() - this.#usedAt >= silenceMs;
+  }
+
+  /** Sends the envelope until its mailbox holds it; returns how to give it up: it may be there then, or not. */
+  push(envelope: Unnumbered, done: Accepted): () => void {
+    this.#outstanding += 1;
+    const waiting: Waiting = { envelope, done, n: undefined, state: "open" };
+    if (this.#publisher === undefined) this.#open(waiting);
+    else this.#publish(this.#publisher, waiting);
+    return () => {
+      if (waiting.state === "done") return;
+      waiting.state = "given-up";
+      if (waiting.n !== undefined) this.#publisher?.giveUp(waiting.n, givenUp);
+    };
+  }
+
+  #publish(publisher: Publisher, waiting: Waiting): void {
+    const ended = (result: Place | DormouseError): void => {
+      this.#outstanding -= 1;
+      this.#usedAt = this.#options.clock.monotonic();
+      waiting.state = "done";
+      waiting.done(result);
+    };
+    if (waiting.state === "given-up") {
+      ended(givenUp);
+      return;
+    }
+    waiting.n = this.#next;
+    this.#next += 1;
+    publisher.push({ ...waiting.envelope, n: waiting.n }, ended);
+  }
+
+  #open(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    const { id, partition, mailbox } = this.#options;
+    const opening = encodeBatch({ source: { kind: "stint", id, place: 0, floor: 1 }, envelopes: [] });
+    const opened = ({ sequence: place }: Place): void => {
+      const publisher = new Publisher({ ...this.#options, source: (floor) => ({ kind: "stint", id, place, floor }) });
+      this.#publisher = publisher;
+      for (const one of this.#waiting.splice(0)) this.#publish(publisher, one);
+    };
+    const failed = (error: unknown): void => {
+      this.#isOpening = false;
+      this.#outstanding -= this.#waiting.length;
+      const why = error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));
+      for (const one of this.#waiting.splice(0)) one.done(why);
+    };
+    insist(this.#options, () => mailbox.append(partition, opening)).then(opened, failed);
+  }
+}

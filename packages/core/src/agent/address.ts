@@ -1,0 +1,111 @@
+/** An agent's address, its one encoding, and its partition. DESIGN.md section 4. */
+import { DormouseError } from "./errors.ts";
+import { keyBytesMax } from "./limits.ts";
+
+declare const brand: unique symbol;
+
+/** An agent within its app: `type/key`, the key as its user wrote it. */
+export type Address = string & { readonly [brand]: "Address" };
+/** The number of a partition, 0 to P - 1. */
+export type Partition = number & { readonly [brand]: "Partition" };
+
+export interface AddressParts {
+  readonly type: string;
+  readonly key: string;
+}
+
+const namePattern = /^[a-z][a-z0-9-]{0,62}$/;
+const utf8 = new TextEncoder();
+const utf8Strict = new TextDecoder("utf-8", { fatal: true });
+
+/** Checks an app's or agent type's name. */
+export function checkName(what: "app" | "type", name: string): void {
+  if (namePattern.test(name)) return;
+  throw new DormouseError(
+    "invalid",
+    `${what}.invalid`,
+    `the name of an ${what === "app" ? "app" : "agent type"} starts with a letter and has at most 63 characters ` +
+      `of a-z, 0-9 and "-": ${what}=${JSON.stringify(name.slice(0, 100))}`,
+  );
+}
+
+/** The address of the agent of a type with a key. A user's key may not begin with `~`: those are children's. */
+export function makeAddress(type: string, key: string): Address {
+  checkName("type", type);
+  if (key === "" || utf8.encode(key).length > keyBytesMax || !key.isWellFormed()) {
+    throw new DormouseError(
+      "invalid",
+      "key.invalid",
+      `a key is a non-empty, well-formed string of at most ${keyBytesMax} bytes of UTF-8: type=${type} ` +
+        `bytes=${utf8.encode(key).length}`,
+    );
+  }
+  return `${type}/${key}` as Address;
+}
+
+/** Refuses a key that only the runtime may give. */
+export function checkUserKey(key: string): void {
+  if (!key.startsWith("~")) return;
+  throw new DormouseError("invalid", "key.reserved", `keys that begin with "~" name children of agents: key=${key}`);
+}
+
+/** The parts of an address; refuses what is none. */
+export function parseAddress(text: string): AddressParts & { readonly address: Address } {
+  const slash = text.indexOf("/");
+  if (slash < 0) {
+    throw new DormouseError("invalid", "address.invalid", `an address is "type/key": address=${text.slice(0, 400)}`);
+  }
+  const type = text.slice(0, slash);
+  const key = text.slice(slash + 1);
+  return { type, key, address: makeAddress(type, key) };
+}
+
+/** A key as it stands in subjects and object names: bytes outside `[A-Za-z0-9_-]` are `~XX`. */
+export function encodeToken(key: string): string {
+  if (/^[A-Za-z0-9_-]+$/.test(key)) return key;
+  let token = "";
+  for (const byte of utf8.encode(key)) {
+    const character = String.fromCharCode(byte);
+    token += /[A-Za-z0-9_-]/.test(character) ? character : `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return token;
+}
+
+/** The key of a token; refuses any but the one encoding, so that an agent never has two names. */
+export function decodeToken(token: string): string {
+  const bytes: number[] = [];
+  for (let index = 0; index < token.length; index += 1) {
+    const character = token.charAt(index);
+    if (character === "~") {
+      bytes.push(Number.parseInt(token.slice(index + 1, index + 3), 16));
+      index += 2;
+    } else bytes.push(token.charCodeAt(index));
+  }
+  let key: string | undefined;
+  try {
+    key = utf8Strict.decode(Uint8Array.from(bytes));
+  } catch {
+    key = undefined;
+  }
+  if (key !== undefined && encodeToken(key) === token) return key;
+  throw new DormouseError("invalid", "address.encoding", `this is not an encoded key: token=${token.slice(0, 800)}`);
+}
+
+/**
+ * The partition of an agent among `count`.
+ *
+ * @see DESIGN.md, section 4: what NATS's `{{partition(P,1,2)}}` computes, FNV-1a 32 over the tokens with nothing between.
+ */
+export function partitionOf(address: Address, count: number): Partition {
+  const { type, key } = parseAddress(address);
+  return (fnv1a32(type + encodeToken(key)) % count) as Partition;
+}
+
+/** FNV-1a with 32 bits over ASCII text (encoded tokens are). */
+function fnv1a32(ascii: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < ascii.length; index += 1) {
+    hash = Math.imul(hash ^ ascii.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,98 @@
+/** The one class of operating errors: a kind for the caller's next move, a code for the case, and what to do in words. */
+
+/**
+ * What a caller can do about an error.
+ *
+ * - `invalid`: the input or definition cannot be right; change it.
+ * - `conflict`: what was expected no longer holds; read again, decide again.
+ * - `sealed`: another host ended this journal; drop all memory, start a new incarnation.
+ * - `unavailable`: no answer from a store or mailbox, the outcome may be unknown; repeat with the same id.
+ * - `corrupt`: stored bytes do not decode or fail a check; inspect, fork.
+ * - `failed`: the agent's own code threw, or the agent has ended so; mend the agent.
+ * - `timeout`: the caller's deadline passed, the work may go on; ask again with the same id, or wait.
+ * - `closed`: host or client was closed here.
+ * - `internal`: a bug of Dormouse; report it.
+ */
+export type ErrorKind =
+  | "invalid"
+  | "conflict"
+  | "sealed"
+  | "unavailable"
+  | "corrupt"
+  | "failed"
+  | "timeout"
+  | "closed"
+  | "internal";
+
+/**
+ * Every error that Dormouse reports.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await acme.ask({ type: "add", by: 1 });
+ * } catch (error) {
+ *   if (error instanceof DormouseError && error.kind === "timeout") console.log("still at work");
+ *   else throw error;
+ * }
+ * ```
+ */
+export class DormouseError extends Error {
+  override readonly name: string = "DormouseError";
+  /** What a caller can do about it. */
+  readonly kind: ErrorKind;
+  /** The case, as `area.case`: stable, with a heading in `docs/errors.md`. */
+  readonly code: string;
+
+  constructor(kind: ErrorKind, code: string, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.kind = kind;
+    this.code = code;
+  }
+}
+
+/** An error as data: what is stored, and what crosses from the host to an asker. */
+export interface ErrorData {
+  readonly name: string;
+  readonly message: string;
+  readonly kind?: ErrorKind;
+  readonly code?: string;
+  readonly cause?: ErrorData;
+}
+
+const causeDepthMax = 4;
+const textCharactersMax = 8_192;
+
+/** What of a thrown value is kept: name, message, code, cause. A stack names the machine it was made on, so it is not. */
+export function encodeError(thrown: unknown, depth: number = 0): ErrorData {
+  if (!(thrown instanceof Error)) return { name: "Error", message: clip(describeThrown(thrown)) };
+  const code = "code" in thrown && typeof thrown.code === "string" ? { code: clip(thrown.code) } : {};
+  const kind = thrown instanceof DormouseError ? { kind: thrown.kind } : {};
+  const cause =
+    thrown.cause === undefined || depth >= causeDepthMax ? {} : { cause: encodeError(thrown.cause, depth + 1) };
+  return { name: clip(thrown.name), message: clip(thrown.message), ...kind, ...code, ...cause };
+}
+
+/** The error that stands for `data` here: a DormouseError where it was one, else an Error of the same name. */
+export function decodeError(data: ErrorData): Error {
+  const options = data.cause === undefined ? {} : { cause: decodeError(data.cause) };
+  if (data.kind !== undefined) return new DormouseError(data.kind, data.code ?? "internal", data.message, options);
+  const error = new Error(data.message, options);
+  error.name = data.name;
+  if (data.code !== undefined) Object.assign(error, { code: data.code });
+  return error;
+}
+
+function describeThrown(thrown: unknown): string {
+  if (typeof thrown === "string") return thrown;
+  try {
+    const text: unknown = JSON.stringify(thrown);
+    return typeof text === "string" ? text : String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
+}
+
+function clip(text: string): string {
+  return text.length <= textCharactersMax ? text : `${text.slice(0, textCharactersMax)}…`;
+}

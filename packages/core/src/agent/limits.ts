@@ -1,0 +1,59 @@
+/** Every bound of the runtime, with its unit in its name, and the relations between them. DESIGN.md section 16. */
+import { assert } from "./assert.ts";
+
+/** A key, in bytes of UTF-8. */
+export const keyBytesMax: number = 256;
+/** One envelope on the wire. */
+export const eventBytesMax: number = 1_048_576;
+/** One value of an agent: an event, an effect's result, a reply. */
+export const valueBytesMax: number = 33_554_432;
+/** An agent's whole state. */
+export const stateBytesMax: number = 67_108_864;
+/** What a stored object may hold when it is decompressed: a state, or a piece of steps about as large. */
+export const storedBytesMax: number = 134_217_728;
+/** One journal record; it holds at least one entry, however large. */
+export const recordBytesMax: number = 8_388_608;
+export const recordEntriesMax: number = 4_000;
+/** Envelopes of one mailbox message. */
+export const batchEnvelopesMax: number = 512;
+export const batchBytesMax: number = 262_144;
+/** What the open record may hold before the mailbox is given no more credit. */
+export const creditEntriesMax: number = 1_000;
+export const creditBytesMax: number = 1_048_576;
+/** Microsteps of one step: `raise` and `always` loops end here. */
+export const stepIterationsMax: number = 1_000;
+/** What one step may ask for. */
+export const waysOutMax: number = 10_000;
+/** Partitions of an app. */
+export const partitionsMax: number = 4_096;
+/** Nesting of a value. Deeper ones overflow the stack of some codec. */
+export const valueDepthMax: number = 256;
+/** Idempotency keys that one agent remembers, and how long. */
+export const idempotencyKeysMax: number = 1_000;
+export const idempotencyKeyMsMax: number = 86_400_000;
+export const idempotencyKeyMsMin: number = 600_000;
+/** How long a partition keeps an answer for an asker who asks again, and how many bytes of them. */
+export const answerMsMax: number = 60_000;
+export const answersBytesMax: number = 8_388_608;
+/** A head that holds its base itself holds at most this. */
+export const headBytesMax: number = 16_384;
+/** Steps in a head whose base is an object of its own: beyond, they become a piece. */
+export const headStepsBytesMax: number = 2_048;
+/** A base up to this size stays in its head. */
+export const baseBytesInlineMax: number = 8_192;
+/** So many pieces of like size become one. */
+export const piecesMergedCount: number = 8;
+
+/** A wake-up due within this time is near, and kept in memory; others lie in buckets of so long each. */
+export const nearMs: number = 3_600_000;
+
+/** Steps of history that one read tells. */
+export const historyStepsMax: number = 200;
+
+/** Stints that a partition remembers for certain; older ones go once they were silent for so long. */
+export const stintsMax: number = 1_000;
+export const stintSilenceMsMax: number = 3_600_000;
+
+assert(batchBytesMax <= eventBytesMax, "an envelope that fits the wire must be able to go alone");
+assert(eventBytesMax <= recordBytesMax, "a step of one event must fit a record");
+assert(creditEntriesMax <= recordEntriesMax, "credit must not outgrow a record");

@@ -1,0 +1,228 @@
+/**
+ * Where an agent's settled state and history are found: the head, and the objects it names.
+ *
+ * A *run* is a stretch of history: a base, and the steps since in pieces and inline. The head holds the run that grows;
+ * when its steps outgrow its base, the run as it stands becomes a chapter and a new one begins on the present state. So
+ * what is written stays within a small factor of what changed (D8).
+ */
+import type { ErrorData } from "../agent/errors.ts";
+import { storedBytesMax } from "../agent/limits.ts";
+import type { EventData } from "../agent/way-out.ts";
+import type { AgentState } from "../step/state.ts";
+import { compress, decompress } from "./codec/compress.ts";
+import type { Delta } from "./codec/delta.ts";
+import { unwrap, wrap } from "./codec/header.ts";
+import { decodeValue, encodeValue } from "./codec/msgpack.ts";
+import { isParentLink } from "./message.ts";
+import type { Cause, StepEntry } from "./record.ts";
+import {
+  hasFields,
+  isBytes,
+  isList,
+  isListOf,
+  isMap,
+  isMissingOr,
+  isNumber,
+  isObject,
+  isObjectOf,
+  isText,
+  wrongShape,
+} from "./shape.ts";
+
+export interface Head {
+  /** Of the partition, when it was written: an owner that finds a higher one is no longer the owner. */
+  readonly epoch: number;
+  readonly nonce: Uint8Array;
+  /** The agent's newest settled step. */
+  readonly seq: number;
+  /** `undefined` in a tombstone: the agent was removed, and a later life of its key counts on from `seq`. */
+  readonly run: Run | undefined;
+  /** The newest chapter of this life. */
+  readonly chapter: ChapterRef | undefined;
+}
+
+/** A stretch of history, from the step after `base.seq` on. */
+export interface Run {
+  readonly base: Base;
+  /** Oldest first. */
+  readonly pieces: readonly PieceRef[];
+  /** The newest steps, encoded by `encodeSteps`; empty if there are none. */
+  readonly steps: Uint8Array;
+}
+
+export type Base =
+  /** Before the agent's first step. */
+  | { readonly kind: "nothing"; readonly seq: number }
+  | { readonly kind: "inline"; readonly seq: number; readonly state: AgentState; readonly bytes: number }
+  | { readonly kind: "object"; readonly seq: number; readonly name: string; readonly bytes: number };
+
+export interface PieceRef {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface ChapterRef {
+  readonly name: string;
+  /** The numbers of its first and last step. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A run that has ended, written once; the chapters of a life are a chain. */
+export interface Chapter {
+  readonly run: Run;
+  readonly previous: ChapterRef | undefined;
+}
+
+/** One step as history keeps it. */
+export interface HistoryStep {
+  readonly seq: number;
+  /** Milliseconds since 1970, the step's own time. */
+  readonly at: number;
+  readonly cause: Cause;
+  /** From the state before; `undefined` if nothing changed. */
+  readonly delta: Delta | undefined;
+  readonly error: ErrorData | undefined;
+  readonly emitted: readonly EventData[];
+  /** Whom it sent to, and what kind of message. */
+  readonly sent: readonly { readonly to: string; readonly what: string }[];
+}
+
+export function historyStep({ seq, at, cause, delta, error, emitted, sends }: StepEntry): HistoryStep {
+  const sent = sends.map(({ envelope: { to, body } }) => ({
+    to,
+    what: body.kind === "event" ? body.event.type : body.kind,
+  }));
+  return { seq, at, cause, delta, error, emitted, sent };
+}
+
+const version = 1;
+
+export function encodeHead(head: Head): Uint8Array {
+  return wrap("head", version, encodeValue(head));
+}
+
+/** @throws DormouseError `corrupt`, naming the object: its agent is quarantined, no other. */
+export function decodeHead(bytes: Uint8Array, name: string): Head {
+  const head = decodeValue(unwrap(bytes, "head", name).payload);
+  if (!isHead(head)) throw wrongShape("head.shape", name);
+  return head;
+}
+
+/** A base or piece: compressed, since what is cold is read seldom and kept long. */
+export function encodeBase(state: AgentState): Uint8Array {
+  return wrap("base", version, compress(encodeValue(state)));
+}
+
+export function decodeBase(bytes: Uint8Array, name: string): AgentState {
+  const state = decodeValue(decompress(unwrap(bytes, "base", name).payload, storedBytesMax));
+  if (!isState(state)) throw wrongShape("base.shape", name);
+  return state;
+}
+
+export function encodeChapter(chapter: Chapter): Uint8Array {
+  return wrap("chapter", version, encodeValue({ kind: "chapter", ...chapter }));
+}
+
+export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
+  const chapter = decodeValue(unwrap(bytes, "chapter", name).payload);
+  if (!isChapter(chapter)) throw wrongShape("chapter.shape", name);
+  return chapter;
+}
+
+export function encodePiece(steps: readonly HistoryStep[]): Uint8Array {
+  return wrap("chapter", version, encodeSteps(steps));
+}
+
+/** @throws DormouseError `corrupt`, naming the object. */
+export function decodePiece(bytes: Uint8Array, name: string): readonly HistoryStep[] {
+  return decodeSteps(unwrap(bytes, "chapter", name).payload, name);
+}
+
+/** Steps together: an event and the change it made repeat each other, and compress to one. */
+export function encodeSteps(steps: readonly HistoryStep[]): Uint8Array {
+  return steps.length === 0 ? new Uint8Array(0) : compress(encodeValue(steps));
+}
+
+/** @throws DormouseError `corrupt`, naming the object that holds them, where it is known. */
+export function decodeSteps(bytes: Uint8Array, name: string = "unknown"): readonly HistoryStep[] {
+  if (bytes.length === 0) return [];
+  const steps = decodeValue(decompress(bytes, storedBytesMax));
+  if (!areSteps(steps)) throw wrongShape("steps.shape", name);
+  return steps;
+}
+
+// --- shapes ----------------------------------------------------------------------------------------------------------
+
+function isHead(value: unknown): value is Head {
+  return hasFields(value, {
+    epoch: isNumber,
+    nonce: isBytes,
+    seq: isNumber,
+    run: isMissingOr(isRun),
+    chapter: isMissingOr(isChapterRef),
+  });
+}
+
+function isChapter(value: unknown): value is Chapter {
+  return hasFields(value, { kind: (kind) => kind === "chapter", run: isRun, previous: isMissingOr(isChapterRef) });
+}
+
+function isChapterRef(value: unknown): value is ChapterRef {
+  return hasFields(value, { name: isText, from: isNumber, to: isNumber });
+}
+
+function isRun(value: unknown): value is Run {
+  return hasFields(value, {
+    base: isBaseOfRun,
+    pieces: isListOf((piece) => hasFields(piece, { name: isText, bytes: isNumber })),
+    steps: isBytes,
+  });
+}
+
+function isBaseOfRun(value: unknown): value is Base {
+  if (!hasFields(value, { kind: isText, seq: isNumber })) return false;
+  if (value["kind"] === "nothing") return true;
+  if (!isNumber(value["bytes"])) return false;
+  return value["kind"] === "inline" ? isState(value["state"]) : value["kind"] === "object" && isText(value["name"]);
+}
+
+function isState(value: unknown): value is AgentState {
+  return hasFields(value, {
+    birth: isBytes,
+    version: isNumber,
+    seq: isNumber,
+    now: isNumber,
+    status: isText,
+    machine: (machine) =>
+      hasFields(machine, {
+        status: isText,
+        nodes: isListOf(isText),
+        history: isObjectOf(isListOf(isText)),
+        children: isObjectOf(isObject),
+      }),
+    parent: isMissingOr(isParentLink),
+    path: isListOf(isText),
+    asks: isListOf(isObject),
+    timers: isObjectOf((timer) => hasFields(timer, { generation: isNumber, due: isNumber, event: isObject })),
+    effects: isObjectOf((effect) => hasFields(effect, { id: isText, src: isText, attempt: isNumber })),
+    children: isObjectOf(isObject),
+    owed: isListOf(isObject),
+    keys: isMap,
+    errorCount: isNumber,
+  });
+}
+
+function areSteps(value: unknown): value is readonly HistoryStep[] {
+  return isListOf((step) =>
+    hasFields(step, {
+      seq: isNumber,
+      at: isNumber,
+      cause: (cause) => hasFields(cause, { kind: isText }),
+      delta: isMissingOr(isList),
+      error: isMissingOr(isObject),
+      emitted: isList,
+      sent: isList,
+    }),
+  )(value);
+}

@@ -1,0 +1,69 @@
+/** The name of every stored object, below the app's prefix. DESIGN.md section 11. */
+import { type Address, decodeToken, encodeToken, makeAddress, parseAddress, type Partition } from "../agent/address.ts";
+
+/** Numbers are padded so that their order is that of the names. */
+const digits = 12;
+
+export const appKey = "app.json";
+
+/** `journal/<incarnation>/<n>`: one record, or the seal. */
+export function recordKey(incarnation: string, n: number): string {
+  return `journal/${incarnation}/${String(n).padStart(digits, "0")}`;
+}
+
+export function journalPrefix(incarnation: string): string {
+  return `journal/${incarnation}/`;
+}
+
+/** The number in a record's name, or `undefined` if it names no record. */
+export function recordNumber(name: string): number | undefined {
+  const last = name.slice(name.lastIndexOf("/") + 1);
+  return /^\d{12}$/.test(last) ? Number(last) : undefined;
+}
+
+/** `journal/<incarnation>/trim`: sorts after every record. */
+export function trimMarkKey(incarnation: string): string {
+  return `journal/${incarnation}/trim`;
+}
+
+export function partitionKey(partition: Partition): string {
+  return `partitions/${partition}`;
+}
+
+/** Far wake-ups of one hour: `partitions/<p>/timers/<bucket>/<incarnation>-<n>`. */
+export function bucketKey(partition: Partition, bucket: number, incarnation: string, n: number): string {
+  return `partitions/${partition}/timers/${bucket}/${incarnation}-${String(n).padStart(digits, "0")}`;
+}
+
+export function headKey(agent: Address): string {
+  return `${agentPrefix(agent)}head`;
+}
+
+/** A base, piece or chapter: written if-absent under a number that its incarnation never uses twice. */
+export function agentPartKey(agent: Address, incarnation: string, n: number): string {
+  return `${agentPrefix(agent)}${incarnation}-${String(n).padStart(digits, "0")}`;
+}
+
+/** All objects of agents of one type, or of all. */
+export function agentsPrefix(type?: string): string {
+  return type === undefined ? "agents/" : `agents/${type}/`;
+}
+
+/** The agent whose head has this name, or `undefined` if it is no head's. */
+export function agentOfHead(name: string): Address | undefined {
+  const [folder, type, token, last, ...rest] = name.split("/");
+  if (folder !== "agents" || type === undefined || token === undefined || last !== "head" || rest.length > 0) {
+    return undefined;
+  }
+  try {
+    return makeAddress(type, decodeToken(token));
+  } catch {
+    // A name that is none of ours.
+    return undefined;
+  }
+}
+
+function agentPrefix(agent: Address): string {
+  const { type, key } = parseAddress(agent);
+  return `agents/${type}/${encodeToken(key)}/`;
+}

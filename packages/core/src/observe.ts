@@ -1,0 +1,26 @@
+/** The union of all that can be observed. Core does not log: logs, metrics, traces and checkers subscribe. */
+import type { Address, Partition } from "./agent/address.ts";
+import type { ErrorData } from "./agent/errors.ts";
+
+export type Observed =
+  | { readonly kind: "claimed"; readonly partition: Partition; readonly epoch: number; readonly records: number }
+  | { readonly kind: "caught-up"; readonly partition: Partition }
+  | { readonly kind: "regressed"; readonly partition: Partition; readonly why: string }
+  | { readonly kind: "activated"; readonly agent: Address; readonly seq: number }
+  | { readonly kind: "passivated"; readonly agent: Address; readonly seq: number }
+  | { readonly kind: "stepped"; readonly agent: Address; readonly seq: number; readonly error: ErrorData | undefined }
+  | { readonly kind: "logged"; readonly agent: Address; readonly label: string | undefined; readonly value: unknown }
+  | { readonly kind: "action-failed"; readonly agent: Address; readonly name: string; readonly error: ErrorData }
+  | { readonly kind: "effect-started"; readonly agent: Address; readonly address: string; readonly attempt: number }
+  | { readonly kind: "effect-ended"; readonly agent: Address; readonly address: string; readonly isOk: boolean }
+  | { readonly kind: "committed"; readonly n: number; readonly entries: number; readonly bytes: number }
+  | { readonly kind: "released"; readonly agent: Address; readonly seq: number }
+  | { readonly kind: "settled"; readonly partition: Partition; readonly cut: number; readonly heads: number }
+  | { readonly kind: "skipped"; readonly partition: Partition; readonly why: string; readonly error?: ErrorData }
+  | { readonly kind: "quarantined"; readonly agent: Address; readonly error: ErrorData }
+  | { readonly kind: "warned"; readonly about: string; readonly text: string }
+  | { readonly kind: "sealed"; readonly incarnation: string }
+  | { readonly kind: "failed"; readonly error: ErrorData };
+
+/** Called synchronously where it happens; must not throw, must be quick. */
+export type Observe = (event: Observed) => void;

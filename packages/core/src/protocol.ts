@@ -1,0 +1,39 @@
+/** What a process without partitions needs: addresses, messages, sends, answers, reads. */
+export { type Address, checkUserKey, makeAddress, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
+export type {
+  AgentDefinition,
+  AnyAgentDefinition,
+  Asked,
+  ContextOf,
+  Duration,
+  EventOf,
+  EventOfType,
+  InputOf,
+  OutputOf,
+  ReplyTo,
+  StateOf,
+  TagOf,
+} from "./agent/definition.ts";
+export { parseDuration } from "./agent/definition.ts";
+export { decodeError, DormouseError, encodeError, type ErrorData, type ErrorKind } from "./agent/errors.ts";
+export { eventBytesMax } from "./agent/limits.ts";
+export type { EventData } from "./agent/way-out.ts";
+export type { App } from "./format/app.ts";
+export { checkData } from "./format/codec/data.ts";
+export { type Body, encodeBatch, envelopeBytes, type Unnumbered } from "./format/message.ts";
+export { readApp } from "./runtime/app.ts";
+export { makeIds } from "./runtime/ids.ts";
+export { insist, pause } from "./runtime/insist.ts";
+export {
+  type AgentPage,
+  type AgentView,
+  type QuarantineView,
+  type ReadRequest,
+  requestRead,
+  type StateView,
+  type StepView,
+} from "./runtime/reads.ts";
+export { decodeAnswer, noticeSubject } from "./runtime/release/reply.ts";
+export { Publisher } from "./runtime/send.ts";
+export type { MessageId } from "./step/context.ts";
+export type { Answer } from "./step/state.ts";

@@ -1,0 +1,205 @@
+/**
+ * Agents of one partition in memory.
+ *
+ * Owns: what is in memory of each agent, speculative and committed; the queue of work for those being loaded.
+ * Leaves to others: steps (`partition.ts`), heads (`settle/settle.ts`).
+ * Called by partition: `use`, `passivate`.
+ *
+ * A1  Work for an agent runs in the order it came; an agent that is loading holds up no other.
+ * A2  An agent leaves memory only when all that memory holds of it is settled: then its head is the whole truth.
+ */
+import type { Address, Partition } from "../agent/address.ts";
+import { DormouseError } from "../agent/errors.ts";
+import { decodeHead, historyStep, type HistoryStep } from "../format/head.ts";
+import { headKey } from "../format/keys.ts";
+import type { Entry } from "../format/record.ts";
+import type { Etag, StoredObject } from "../ports/index.ts";
+import type { Live } from "../step/engine.ts";
+import { foldStep } from "../step/fold.ts";
+import type { AgentState } from "../step/state.ts";
+import { insist, type World } from "./insist.ts";
+import { foldRun, type Kept, readRun } from "./run.ts";
+
+export interface Activation {
+  readonly agent: Address;
+  phase: "loading" | "ready" | "unreadable";
+  /** After the last step taken, durable or not; `undefined`: there is no such agent. */
+  state: AgentState | undefined;
+  /** The same as the engine runs it; made when first needed. */
+  live: Live | undefined;
+  /** After the last durable step: what is read, and what effects run by. */
+  committed: AgentState | undefined;
+  /** The last number of an earlier life of the key. */
+  seqBefore: number;
+  /** The head as it was read or written last; `undefined`: there is none. */
+  head: ReadHead | undefined;
+  /** Committed steps of this life that the head does not have yet, in order. */
+  steps: HistoryStep[];
+  /** How often it was removed since it was activated: what a head tells of an earlier life is over. */
+  lives: number;
+  /** The life that the head tells of. */
+  headLife: number;
+  /** Entries in the open record or being written. */
+  uncommitted: number;
+  /** Committed and not in the head yet. */
+  isUnsettled: boolean;
+  /** Monotonic, of its last work. */
+  usedAt: number;
+  error: DormouseError | undefined;
+  waiting: ((activation: Activation) => void)[];
+}
+
+export interface ActivationsOptions {
+  readonly world: World;
+  readonly partition: Partition;
+  /** Entries of agents that are in journals and not yet in heads, from a takeover. */
+  readonly tails: Map<Address, Entry[]>;
+  readonly loaded: (activation: Activation) => void;
+}
+
+export class Activations {
+  readonly #options: ActivationsOptions;
+  readonly #byAgent = new Map<Address, Activation>();
+
+  constructor(options: ActivationsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byAgent.size;
+  }
+
+  values(): IterableIterator<Activation> {
+    return this.#byAgent.values();
+  }
+
+  get(agent: Address): Activation | undefined {
+    return this.#byAgent.get(agent);
+  }
+
+  /** Runs `work` on the agent, at once if it is in memory, else when it is loaded (A1); whether it ran at once. */
+  use(agent: Address, work: (activation: Activation) => void): boolean {
+    const known = this.#byAgent.get(agent);
+    if (known !== undefined && known.phase !== "loading") {
+      known.usedAt = this.#options.world.clock.monotonic();
+      work(known);
+      return true;
+    }
+    const activation = known ?? this.#begin(agent);
+    activation.waiting.push(work);
+    return false;
+  }
+
+  /** Drops an agent from memory if it may leave (A2). */
+  passivate(activation: Activation): boolean {
+    const isHeld = activation.phase === "loading" || activation.uncommitted > 0 || activation.isUnsettled;
+    if (isHeld) return false;
+    return this.#byAgent.delete(activation.agent);
+  }
+
+  /** Drops an agent that could not be read, to try again. */
+  forget(activation: Activation): void {
+    this.#byAgent.delete(activation.agent);
+  }
+
+  #begin(agent: Address): Activation {
+    const activation: Activation = {
+      agent,
+      phase: "loading",
+      state: undefined,
+      live: undefined,
+      committed: undefined,
+      seqBefore: 0,
+      head: undefined,
+      steps: [],
+      lives: 0,
+      headLife: 0,
+      uncommitted: 0,
+      isUnsettled: false,
+      usedAt: this.#options.world.clock.monotonic(),
+      error: undefined,
+      waiting: [],
+    };
+    this.#byAgent.set(agent, activation);
+    void this.#load(activation);
+    return activation;
+  }
+
+  async #load(activation: Activation): Promise<void> {
+    try {
+      await this.#readHead(activation);
+      activation.phase = "ready";
+    } catch (error) {
+      if (!(error instanceof DormouseError) || error.kind === "closed") return;
+      activation.error = error;
+      activation.phase = "unreadable";
+    }
+    this.#options.loaded(activation);
+    for (const work of activation.waiting.splice(0)) work(activation);
+  }
+
+  async #readHead(activation: Activation): Promise<void> {
+    const { world, tails } = this.#options;
+    let head = await readHead(world, activation.agent);
+    for (;;) {
+      activation.head = head;
+      try {
+        if (head !== undefined) await this.#restore(activation, head);
+        break;
+      } catch (error) {
+        // Merged meanwhile by an owner that is late: missing only if a fresh head still names it (DESIGN section 11).
+        const again = await readHead(world, activation.agent);
+        if (again?.etag === head?.etag) throw error;
+        head = again;
+      }
+    }
+    for (const entry of tails.get(activation.agent) ?? []) applyEntry(activation, entry);
+    activation.isUnsettled = tails.has(activation.agent);
+    activation.committed = activation.state;
+  }
+
+  async #restore(activation: Activation, { kept, seq }: ReadHead): Promise<void> {
+    if (kept === undefined) {
+      activation.seqBefore = seq;
+      return;
+    }
+    const { base, steps } = await readRun(this.#options.world, kept.run);
+    activation.state = foldRun(base, steps);
+  }
+}
+
+/** A head as it stands in the store. */
+export interface ReadHead {
+  readonly etag: Etag;
+  readonly epoch: number;
+  readonly seq: number;
+  /** `undefined` in a tombstone. */
+  readonly kept: Kept | undefined;
+}
+
+export async function readHead(world: World, agent: Address): Promise<ReadHead | undefined> {
+  const name = headKey(agent);
+  const object = await insist(world, () => world.store.get(name));
+  return object === undefined ? undefined : asRead(object, name);
+}
+
+export function asRead({ bytes, etag }: StoredObject, name: string): ReadHead {
+  const { epoch, seq, run, chapter } = decodeHead(bytes, name);
+  return { etag, epoch, seq, kept: run === undefined ? undefined : { run, chapter } };
+}
+
+/** Brings an agent over one entry of a journal; what its head already covers is skipped. */
+function applyEntry(activation: Activation, entry: Entry): void {
+  if (entry.kind !== "step" && entry.kind !== "remove") return;
+  const seq = activation.state?.seq ?? activation.seqBefore;
+  if (entry.kind === "remove") {
+    if (entry.seq < seq) return;
+    activation.state = undefined;
+    activation.steps = [];
+    activation.lives += 1;
+    activation.seqBefore = entry.seq;
+  } else if (entry.seq > seq) {
+    activation.state = foldStep(activation.state, entry);
+    activation.steps.push(historyStep(entry));
+  }
+}

@@ -1,0 +1,31 @@
+/** The app's settings on the store: made once, agreed on by all. */
+import { DormouseError } from "../agent/errors.ts";
+import { type App, decodeApp, encodeApp } from "../format/app.ts";
+import { appKey } from "../format/keys.ts";
+import { insist, type World, write } from "./insist.ts";
+
+/** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
+export async function openApp(
+  world: World,
+  wanted: { readonly name: string; readonly birth: string; readonly partitions: number },
+): Promise<App> {
+  const made: App = { ...wanted, hash: "fnv1a32", format: 1 };
+  const written = await write(world, appKey, encodeApp(made), { if: "absent" });
+  if (written.outcome === "stored") return made;
+  const app = await readApp(world);
+  if (app === undefined) return openApp(world, wanted);
+  if (app.name !== wanted.name) {
+    throw new DormouseError(
+      "invalid",
+      "app.mismatch",
+      `this store holds another app; name that one, or use another folder: wanted=${wanted.name} found=${app.name}`,
+    );
+  }
+  return app;
+}
+
+/** `undefined` if no app was made here. */
+export async function readApp(world: World): Promise<App | undefined> {
+  const object = await insist(world, () => world.store.get(appKey));
+  return object === undefined ? undefined : decodeApp(object.bytes, appKey);
+}

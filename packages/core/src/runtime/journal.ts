@@ -1,0 +1,219 @@
+/**
+ * The journal of one incarnation.
+ *
+ * Owns: the next record number, the hash of the last record, the one PUT in flight.
+ * Leaves to others: what a record means (`step/fold.ts`), when to write one (`commit.ts`).
+ * Called by commit: `append(parts)`; by takeover: `sealJournal`, `readTail`; by settle: `raiseTrimMark`, `deleteRecords`.
+ *
+ * J1  One PUT is in flight at a time, so one seal is enough to end the journal (D5).
+ * J2  A record number is never used twice, even when its object is long deleted (D5).
+ * J3  `append` resolves only when the stored bytes are known to be ours (D3).
+ * J4  A seal counts only above the trim mark, read after the seal was made or found: below it, its name may have been a
+ *     record's that was deleted, and it fences nothing (FACTS.md 2.1).
+ */
+import { createHash } from "node:crypto";
+import { assert } from "../agent/assert.ts";
+import { DormouseError } from "../agent/errors.ts";
+import { journalPrefix, recordKey, recordNumber, trimMarkKey } from "../format/keys.ts";
+import {
+  decodeJournalObject,
+  decodeTrimMark,
+  encodeRecord,
+  encodeSeal,
+  encodeTrimMark,
+  type JournalRecord,
+  type RecordPart,
+} from "../format/record.ts";
+import type { Etag, StoredObject } from "../ports/index.ts";
+import { insist, type World, write } from "./insist.ts";
+
+const hashBytes = 16;
+
+export class Journal {
+  readonly incarnation: string;
+  readonly #world: World;
+  #next = 0;
+  #previous: Uint8Array = new Uint8Array(0);
+  #isAppending = false;
+  #isSealed = false;
+
+  constructor(world: World, incarnation: string) {
+    this.#world = world;
+    this.incarnation = incarnation;
+  }
+
+  /** The number of the record that the next `append` writes. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /**
+   * Writes the next record; resolves with its size when it is durable (J3).
+   *
+   * @throws DormouseError `sealed` (`journal.sealed`): another host has ended this journal, the incarnation is over.
+   */
+  async append(parts: readonly RecordPart[]): Promise<number> {
+    assert(!this.#isAppending, "one record is written at a time (J1)");
+    if (this.#isSealed) throw sealedError(this.incarnation, this.#next);
+    this.#isAppending = true;
+    const n = this.#next;
+    const nonce = this.#world.entropy.bytes(16);
+    const bytes = encodeRecord({ incarnation: this.incarnation, n, nonce, previous: this.#previous, parts });
+    const written = await write(this.#world, recordKey(this.incarnation, n), bytes, { if: "absent" });
+    if (written.outcome === "refused") {
+      this.#isSealed = true;
+      throw sealedError(this.incarnation, n);
+    }
+    this.#previous = hashOf(bytes);
+    this.#next = n + 1;
+    this.#isAppending = false;
+    return bytes.length;
+  }
+}
+
+function sealedError(incarnation: string, n: number): DormouseError {
+  return new DormouseError(
+    "sealed",
+    "journal.sealed",
+    `another host has taken over from this one; it stops, and starts again as a new incarnation: ` +
+      `incarnation=${incarnation} record=${n}`,
+  );
+}
+
+/**
+ * Ends a journal for good; resolves with the number of its seal. Also when it was sealed before.
+ *
+ * @param from - A number at or below its end: where to look for it.
+ */
+export async function sealJournal(world: World, incarnation: string, from: number, by: string): Promise<number> {
+  const seal = encodeSeal({ by, nonce: world.entropy.bytes(16) });
+  let n = Math.max(from, (await readTrimMark(world, incarnation)).below, await lastListed(world, incarnation));
+  for (;;) {
+    const name = recordKey(incarnation, n);
+    const written = await write(world, name, seal, { if: "absent" });
+    const isSeal =
+      written.outcome === "stored" ||
+      (written.found !== undefined && decodeJournalObject(written.found.bytes, name).kind === "seal");
+    if (!isSeal) {
+      n += 1;
+      continue;
+    }
+    const { below } = await readTrimMark(world, incarnation);
+    if (below <= n) return n;
+    n = below;
+  }
+}
+
+/** A hint at the end, to save probing record by record; the probe decides. */
+async function lastListed(world: World, incarnation: string): Promise<number> {
+  let last = 0;
+  let after: string | undefined;
+  for (;;) {
+    const options = after === undefined ? {} : { after };
+    const names = await insist(world, () => world.store.list(journalPrefix(incarnation), options));
+    for (const name of names) last = Math.max(last, recordNumber(name) ?? 0);
+    after = names.at(-1);
+    if (after === undefined || names.length < 1_000) return last;
+  }
+}
+
+/**
+ * The records of a sealed journal from `from` (or its trim mark, if that is higher) up to its seal at `end`, in order.
+ * `undefined` when one is missing: its owner has settled and trimmed meanwhile, so read the partition object again.
+ *
+ * @throws DormouseError `corrupt`, naming the object: what it held nobody can know, so its partitions stop.
+ */
+export async function readTail(
+  world: World,
+  incarnation: string,
+  from: number,
+  end: number,
+  objects: RecordObjects,
+): Promise<readonly JournalRecord[] | undefined> {
+  const { below } = await readTrimMark(world, incarnation);
+  const numbers = Array.from({ length: Math.max(0, end - Math.max(from, below)) }, (_, i) => Math.max(from, below) + i);
+  const records: JournalRecord[] = [];
+  let previous: Uint8Array | undefined;
+  for (let start = 0; start < numbers.length; start += 32) {
+    const read = await Promise.all(numbers.slice(start, start + 32).map((n) => objects.get(recordKey(incarnation, n))));
+    for (const [index, object] of read.entries()) {
+      if (object === undefined) return undefined;
+      const name = recordKey(incarnation, (numbers[start] ?? 0) + index);
+      const decoded = decodeJournalObject(object.bytes, name);
+      if (decoded.kind === "seal") return records;
+      checkLink(decoded.record, previous, name);
+      previous = hashOf(object.bytes);
+      records.push(decoded.record);
+    }
+  }
+  return records;
+}
+
+/** Record objects read once for all the partitions of one takeover. */
+export class RecordObjects {
+  readonly #world: World;
+  readonly #read = new Map<string, Promise<StoredObject | undefined>>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get(name: string): Promise<StoredObject | undefined> {
+    const known = this.#read.get(name);
+    if (known !== undefined) return known;
+    const object = insist(this.#world, () => this.#world.store.get(name));
+    this.#read.set(name, object);
+    return object;
+  }
+
+  /** One that was missing may be there after its owner is sealed: read it anew. */
+  forget(): void {
+    this.#read.clear();
+  }
+}
+
+function checkLink(record: JournalRecord, previous: Uint8Array | undefined, name: string): void {
+  if (previous === undefined || previous.every((byte, index) => byte === record.previous[index])) return;
+  throw new DormouseError(
+    "corrupt",
+    "record.chain",
+    `a journal record does not follow the one before it; one of the two is not what was written: object=${name}`,
+  );
+}
+
+export interface FoundTrimMark {
+  readonly below: number;
+  readonly etag: Etag | undefined;
+}
+
+export async function readTrimMark(world: World, incarnation: string): Promise<FoundTrimMark> {
+  const name = trimMarkKey(incarnation);
+  const object = await insist(world, () => world.store.get(name));
+  if (object === undefined) return { below: 0, etag: undefined };
+  return { below: decodeTrimMark(object.bytes, name).below, etag: object.etag };
+}
+
+/** Makes the mark at least `below`, durably: it goes before any delete (J4). */
+export async function raiseTrimMark(world: World, incarnation: string, below: number): Promise<void> {
+  for (;;) {
+    const mark = await readTrimMark(world, incarnation);
+    if (mark.below >= below) return;
+    const bytes = encodeTrimMark({ below, nonce: world.entropy.bytes(16) });
+    const condition =
+      mark.etag === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: mark.etag } as const);
+    const written = await write(world, trimMarkKey(incarnation), bytes, condition);
+    if (written.outcome === "stored") return;
+  }
+}
+
+/** Deletes the records from `from` to below `below`; the mark must have passed them. */
+export async function deleteRecords(world: World, incarnation: string, from: number, below: number): Promise<void> {
+  const names = Array.from({ length: Math.max(0, below - from) }, (_, index) => recordKey(incarnation, from + index));
+  for (let start = 0; start < names.length; start += 500) {
+    await insist(world, () => world.store.delete(names.slice(start, start + 500)));
+  }
+}
+
+function hashOf(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest().subarray(0, hashBytes);
+}

@@ -1,0 +1,94 @@
+/** Becoming the owner of a partition: compare-and-swap of its object. Sealing is the only fence; this names who is next. */
+import type { Partition } from "../../agent/address.ts";
+import type { Address } from "../../agent/address.ts";
+import { DormouseError } from "../../agent/errors.ts";
+import { partitionKey } from "../../format/keys.ts";
+import {
+  type ChainLink,
+  decodePartition,
+  emptyPartitionState,
+  encodePartition,
+  type PartitionObject,
+  type PartitionState,
+} from "../../format/partition.ts";
+import type { Entry } from "../../format/record.ts";
+import type { Etag } from "../../ports/index.ts";
+import { insist, type World, write } from "../insist.ts";
+import type { RecordObjects } from "../journal.ts";
+import { recover, type Seals } from "./takeover.ts";
+
+/** A partition that is ours. */
+export interface Owned {
+  readonly partition: Partition;
+  readonly epoch: number;
+  readonly etag: Etag;
+  readonly chain: readonly ChainLink[];
+  readonly state: PartitionState;
+  readonly tails: Map<Address, Entry[]>;
+  readonly records: number;
+  /** Takeovers from dead owners since the last settle, this one included. */
+  readonly deaths: number;
+}
+
+export interface Claimant {
+  readonly world: World;
+  readonly incarnation: string;
+  /** The first record of ours that can hold anything of it. */
+  readonly from: number;
+  readonly seals: Seals;
+  readonly objects: RecordObjects;
+}
+
+/**
+ * Makes this incarnation the owner; seals the journal of whoever is it now.
+ *
+ * @throws DormouseError `sealed` (`journal.sealed`): another host has taken over from this incarnation meanwhile;
+ * `corrupt`: the partition object or a record it still needs cannot be read.
+ */
+export async function claim(claimant: Claimant, partition: Partition): Promise<Owned> {
+  const { world, incarnation, from, seals, objects } = claimant;
+  const name = partitionKey(partition);
+  for (;;) {
+    const found = await insist(world, () => world.store.get(name));
+    const object = found === undefined ? emptyObject() : decodePartition(found.bytes, name);
+    // An earlier try took effect though it seemed refused, and another host has sealed us since: to claim again would
+    // seal that host for one that cannot commit.
+    if (object.chain.some((link) => link.incarnation === incarnation)) throw sealedError(incarnation);
+    const recovered = await recover(world, partition, object, seals, objects);
+    if (recovered === undefined) {
+      objects.forget();
+      continue;
+    }
+    const epoch = object.epoch + 1;
+    const chain = [...recovered.chain, { incarnation, epoch, from, end: undefined }];
+    // The settled state stays as it is: what the tail made of it is settled later, under the same names.
+    const settled = found === undefined ? emptyPartitionState() : decodePartition(found.bytes, name).state;
+    const deaths = object.deaths + (object.owner === undefined ? 0 : 1);
+    const next: PartitionObject = {
+      epoch,
+      owner: incarnation,
+      deaths,
+      nonce: world.entropy.bytes(16),
+      chain,
+      state: settled,
+    };
+    const condition = found === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: found.etag } as const);
+    const written = await write(world, name, encodePartition(next), condition);
+    if (written.outcome === "stored") {
+      const { state, tails, records } = recovered;
+      return { partition, epoch, etag: written.etag, chain, state, tails, records, deaths };
+    }
+  }
+}
+
+function sealedError(incarnation: string): DormouseError {
+  return new DormouseError(
+    "sealed",
+    "journal.sealed",
+    `another host has taken over from this one while it began; it starts again as a new incarnation: incarnation=${incarnation}`,
+  );
+}
+
+function emptyObject(): PartitionObject {
+  return { epoch: 0, owner: undefined, deaths: 0, nonce: new Uint8Array(0), chain: [], state: emptyPartitionState() };
+}

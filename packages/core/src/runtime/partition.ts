@@ -1,0 +1,845 @@
+/**
+ * The loop of an owned partition: message → agent → step → open record → release.
+ *
+ * Owns: the partition's state, its agents in memory, and what each durable entry lets out.
+ * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), durability (`commit.ts`), what leaves (`release/`).
+ * Called by host: `start`, `settleNow`, `stop`; by client through the channel: reads.
+ *
+ * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
+ *     comes to the same state (D4, D7).
+ * P2  What an entry caused is let out by its release, which commit calls when it is durable (D3).
+ * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
+ */
+import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
+import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { nearMs, recordBytesMax, valueBytesMax } from "../agent/limits.ts";
+import type { App } from "../format/app.ts";
+import { checkData } from "../format/codec/data.ts";
+import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
+import { bytesAtMost } from "../format/codec/size.ts";
+import { historyStep } from "../format/head.ts";
+import { type Batch, type Body, decodeBatch, type Envelope, type Unnumbered } from "../format/message.ts";
+import type { PartitionState, Position } from "../format/partition.ts";
+import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../format/record.ts";
+import type { Observe } from "../observe.ts";
+import type { Channel, Mailbox, MailboxMessage } from "../ports/index.ts";
+import type { ResolvedSettings } from "../settings.ts";
+import { InOrder, type NumberedSource, sourceKey } from "../step/dedup.ts";
+import { decode } from "../step/engine.ts";
+import { fold, foldStep } from "../step/fold.ts";
+import type { Known, Registry } from "../step/registry.ts";
+import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
+import {
+  type EffectResult,
+  type InlineAction,
+  type Outcome,
+  type Send,
+  type StepInput,
+  takeStep,
+} from "../step/step.ts";
+import { type Activation, Activations } from "./activations.ts";
+import type { Caution, Cautious } from "./caution.ts";
+import type { Commit, Committing } from "./commit.ts";
+import { pause, type World } from "./insist.ts";
+import type { QuarantineView, Readable } from "./reads.ts";
+import { Reader, type Ticket } from "./reader.ts";
+import type { EffectCall, Effects } from "./release/effect.ts";
+import { Outbox } from "./release/outbox.ts";
+import { publishAnswer, publishNotice, publishTaken } from "./release/reply.ts";
+import { Timers } from "./release/timer.ts";
+
+export interface PartitionOptions {
+  readonly app: App;
+  readonly partition: Partition;
+  readonly epoch: number;
+  readonly state: PartitionState;
+  readonly tails: Map<Address, Entry[]>;
+  readonly world: World;
+  readonly mailbox: Mailbox;
+  readonly channel: Channel;
+  readonly commit: Commit;
+  readonly effects: Effects;
+  readonly caution: Caution;
+  readonly registry: Registry;
+  readonly settings: ResolvedSettings;
+  readonly observe: Observe;
+  readonly newId: () => string;
+  /** Whether each step goes on from what one who reads the last one back would have, for tests. */
+  readonly restoreEveryStep: boolean;
+  /** What no one can go on from: the host ends. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** How long an agent's effects are alone under caution, in milliseconds. */
+const aloneMsMax = 10_000;
+/** What an entry's size is taken for beside the event it holds. */
+const entryBytesBase = 160;
+
+export class PartitionLoop implements Committing, Readable, Cautious {
+  readonly partition: Partition;
+  readonly epoch: number;
+  readonly activations: Activations;
+  readonly state: PartitionState;
+  /** Objects of far wake-ups that were taken in: deleted when the partition object names them no more. */
+  readonly takenBuckets: string[] = [];
+  readonly #options: PartitionOptions;
+  readonly #reader: Reader;
+  readonly #inOrder: InOrder;
+  readonly #outbox: Outbox;
+  readonly #timers: Timers;
+  /** Tickets of messages that passed and are being decided, by source and number. */
+  readonly #pending = new Map<string, Ticket[]>();
+  /** Per source, how far its numbers are durably taken. */
+  readonly #taken = new Map<string, number>();
+  readonly #untold = new Set<string>();
+  #caughtUp: (() => void) | undefined;
+  #entriesUnsettled = 0;
+
+  constructor(options: PartitionOptions) {
+    this.#options = options;
+    this.partition = options.partition;
+    this.epoch = options.epoch;
+    this.state = options.state;
+    const { world, mailbox, partition, commit, app, settings, observe } = options;
+    this.#inOrder = new InOrder(this.state);
+    this.#timers = new Timers(world.clock, (agent) => this.#wake(agent));
+    this.#outbox = new Outbox({
+      world,
+      mailbox,
+      id: `${app.birth}/${partition}`,
+      state: this.state,
+      repeatMs: settings.outboxRepeatMs,
+    });
+    this.activations = new Activations({
+      world,
+      partition,
+      tails: options.tails,
+      loaded: (activation) => this.#loaded(activation),
+    });
+    this.#reader = new Reader(
+      {
+        world,
+        mailbox,
+        partition,
+        room: () => commit.room(),
+        take: (message) => this.#take(message),
+        regressed: (why) => {
+          observe({ kind: "regressed", partition, why });
+          this.#outbox.resume();
+        },
+        caughtUp: () => {
+          observe({ kind: "caught-up", partition });
+          this.#caughtUp?.();
+        },
+      },
+      this.state.position,
+    );
+    for (const [key, { low }] of this.state.sources) this.#taken.set(key, low);
+  }
+
+  /** Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out. */
+  start(): Promise<void> {
+    const isCaughtUp = new Promise<void>((resolve) => (this.#caughtUp = resolve));
+    this.#resume();
+    this.#reader.read().catch(this.#options.failed);
+    return isCaughtUp;
+  }
+
+  /** Reads no more and lets no more out by itself; what is in the open record is still committed. */
+  stop(): void {
+    this.#reader.stop();
+    this.#timers.stop();
+    this.#outbox.stop();
+  }
+
+  position(): Position {
+    return this.#reader.position();
+  }
+
+  get entriesUnsettled(): number {
+    return this.#entriesUnsettled;
+  }
+
+  settledUpToNow(): void {
+    this.#entriesUnsettled = 0;
+  }
+
+  /** Calls `tell` when the agent is in memory. */
+  use(agent: Address, tell: (activation: Activation) => void): boolean {
+    return this.activations.use(agent, tell);
+  }
+
+  inMemory(): Iterable<Activation> {
+    return this.activations.values();
+  }
+
+  /** A sealed journal refuses the next record, and the host ends (D5). */
+  checkOwned(): void {
+    void this.#options.commit.cut(() => undefined);
+  }
+
+  quarantined(): readonly QuarantineView[] {
+    return [...this.state.quarantine].map(([agent, { since, error, messageId }]) => {
+      const shelved = this.state.shelf.get(agent)?.length ?? 0;
+      return { agent, since, error, messageId, shelved };
+    });
+  }
+
+  /**
+   * Loads the agents of whom journals hold what no head covers, so that they can be settled; whether all could be read.
+   * While one cannot, its journals are kept: they hold what its head lacks.
+   */
+  async activateTails(): Promise<boolean> {
+    const { tails } = this.#options;
+    const load = async (agent: Address): Promise<void> => {
+      const phase = await new Promise((done) => this.activations.use(agent, (activation) => done(activation.phase)));
+      if (phase === "ready") tails.delete(agent);
+    };
+    await Promise.all([...tails.keys()].map(load));
+    return tails.size === 0;
+  }
+
+  /** A receiver has committed our messages up to `upTo`. */
+  confirmed(to: Partition, upTo: number): void {
+    const kept = this.state.outbox.get(to)?.entries.keys().next().value;
+    if (kept !== undefined && kept <= upTo) this.#add({ kind: "sent", to, upTo }, 16, () => undefined);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ messages
+
+  #take(message: MailboxMessage): void {
+    const { observe, partition } = this.#options;
+    let batch: Batch;
+    try {
+      batch = decodeBatch(message.bytes);
+    } catch (error) {
+      this.#reader.expect(message, 0);
+      this.#options.commit.touch(this);
+      observe({ kind: "skipped", partition, why: "a mailbox message cannot be read", error: encodeError(error) });
+      return;
+    }
+    const { source, envelopes } = batch;
+    const ticket = this.#reader.expect(message, source.kind === "barrier" ? 0 : Math.max(1, envelopes.length));
+    if (source.kind === "barrier") {
+      this.#options.commit.touch(this);
+      return;
+    }
+    if (envelopes.length === 0) this.#open(source, message, ticket);
+    for (const envelope of envelopes) this.#admit(source, envelope, ticket);
+  }
+
+  #open(source: NumberedSource, message: MailboxMessage, ticket: Ticket): void {
+    if (source.kind === "stint") {
+      this.#add({ kind: "open", stint: source.id, place: message.sequence, at: message.at }, 64, () => undefined);
+    }
+    this.#reader.decided(ticket);
+  }
+
+  #admit(source: NumberedSource, envelope: Envelope, ticket: Ticket): void {
+    const key = sourceKey(source);
+    const verdict = this.#inOrder.admit(source, envelope.n);
+    switch (verdict) {
+      case "take": {
+        const closed = this.#inOrder.closedBy(source);
+        const origin: Origin = { source: key, n: envelope.n, closed, at: ticket.at };
+        this.#deliver(envelope, origin, ticket);
+        return;
+      }
+      case "pending":
+        this.#pending.get(`${key}/${envelope.n}`)?.push(ticket);
+        return;
+      case "repeat":
+      case "early":
+      case "late":
+        this.#options.commit.touch(this);
+        this.#reader.decided(ticket);
+        if (verdict === "repeat") this.#tellTaken(key);
+        if (verdict === "late") this.#refuseLate(envelope);
+    }
+  }
+
+  #refuseLate(envelope: Envelope): void {
+    this.#options.observe({
+      kind: "skipped",
+      partition: this.partition,
+      why: `a message of a forgotten stint: id=${envelope.id}`,
+    });
+    if (envelope.ask === undefined) return;
+    const error = encodeError(unknownOutcome(envelope));
+    publishAnswer(this.#options.channel, {
+      id: envelope.id,
+      replyTo: envelope.ask.replyTo,
+      answer: { ok: false, seq: 0, error },
+    });
+  }
+
+  #deliver(envelope: Envelope, origin: Origin, ticket: Ticket): void {
+    const partition = this.#partitionOf(envelope);
+    if (partition !== this.partition) {
+      this.#passOn(envelope, origin, partition);
+      this.#inOrder.decided(origin.source, origin.n);
+      this.#reader.decided(ticket);
+      return;
+    }
+    const key = `${origin.source}/${origin.n}`;
+    const isTaken = this.#do(envelope.to, envelope.id, (activation) => {
+      this.#takeEnvelope(activation, envelope, origin);
+      this.#inOrder.decided(origin.source, origin.n);
+      const tickets = this.#pending.get(key);
+      this.#pending.delete(key);
+      for (const one of tickets ?? [ticket]) this.#reader.decided(one);
+    });
+    // Repeats of a message whose agent is being loaded wait for the same decision: consumed sooner, they would outlive
+    // it in the position, and a crash before its commit would lose the message (D4).
+    if (!isTaken) this.#pending.set(key, [ticket]);
+  }
+
+  /** Work of one agent: at once if it is in memory, noted and alone under caution; whether it was done at once. */
+  #do(agent: Address, id: string, work: (activation: Activation) => void | Promise<void>): boolean {
+    const { caution, failed } = this.#options;
+    if (!caution.isOn) {
+      return this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).catch(failed));
+    }
+    const run = (): Promise<void> =>
+      new Promise((resolve) => {
+        this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).then(resolve, failed));
+      });
+    caution.add({ partition: this, agent, id, run });
+    return false;
+  }
+
+  noted(id: string): number {
+    return this.state.notes.get(id) ?? 0;
+  }
+
+  note(_agent: Address, id: string): Promise<void> {
+    return new Promise((resolve) => this.#add({ kind: "note", id }, 64, resolve));
+  }
+
+  unnote(id: string): Promise<void> {
+    return new Promise((resolve) => this.#add({ kind: "unnote", id }, 64, resolve));
+  }
+
+  blame(agent: Address, id: string): void {
+    const error = encodeError(
+      new DormouseError(
+        "failed",
+        "agent.killed-host",
+        `its host died twice while it was at this, alone; mend the agent, then resume or skip: agent=${agent} work=${id}`,
+      ),
+    );
+    this.#quarantine(agent, error, id);
+  }
+
+  #quarantine(agent: Address, error: ErrorData, messageId: string): void {
+    const { world, observe } = this.#options;
+    this.#add({ kind: "quarantine", agent, quarantine: { since: world.clock.now(), error, messageId } }, 256, () => {
+      observe({ kind: "quarantined", agent, error });
+    });
+  }
+
+  /** `undefined` if what it is addressed to is no address. */
+  #partitionOf(envelope: Envelope): Partition | undefined {
+    try {
+      return partitionOf(parseAddress(envelope.to).address, this.#options.app.partitions);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A message that came to the wrong partition is never stepped here: it goes on to its own, as itself (DESIGN section 4). */
+  #passOn({ n: _n, ...envelope }: Envelope, origin: Origin, to: Partition | undefined): void {
+    const why = to === undefined ? "a message to no address" : "a message of another partition, passed on";
+    this.#options.observe({ kind: "skipped", partition: this.partition, why: `${why}: id=${envelope.id}` });
+    const sends = to === undefined ? [] : [{ to, n: this.state.outbox.get(to)?.next ?? 1, envelope }];
+    this.#passOf(envelope.to, origin, "elsewhere", [], sends);
+  }
+
+  #takeEnvelope(activation: Activation, envelope: Envelope, origin: Origin): void {
+    const { body } = envelope;
+    if (body.kind === "command") {
+      this.#takeCommand(activation, envelope, body, origin);
+      return;
+    }
+    if (this.#answerRepeat(activation, envelope, origin)) return;
+    const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
+    const known = this.#known(activation, path);
+    if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+    else this.#stepEnvelope(activation, known, envelope, origin.at, origin);
+  }
+
+  /** @param origin - What the message decides; `undefined` for one off the shelf, which was decided when it was put there. */
+  #stepEnvelope(
+    activation: Activation,
+    known: Known,
+    envelope: Envelope,
+    at: number,
+    origin: Origin | undefined,
+  ): void {
+    const isFirst = activation.state === undefined;
+    if (isFirst && envelope.body.kind === "event" && !parseAddress(envelope.to).key.startsWith("~")) {
+      // Begun by a plain message, as children never are: two steps, init and then the event, of which only the second decides the message.
+      const start = { kind: "start", message: envelope, input: undefined, child: undefined, isImplied: true } as const;
+      const outcome = this.#step(activation, known, start, undefined);
+      if (outcome.kind === "passed") {
+        if (origin !== undefined) this.#pass(envelope, origin, outcome.why, outcome.answers);
+        return;
+      }
+    }
+    this.#step(activation, known, inputOf(envelope, at), origin);
+  }
+
+  /** Another copy of an ask, sent because no answer came: it attaches, or is answered again, and never runs again. */
+  #answerRepeat(activation: Activation, envelope: Envelope, origin: Origin): boolean {
+    const { ask } = envelope;
+    if (ask?.isRepeat !== true) return false;
+    const kept = this.state.answers.get(envelope.id);
+    const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
+    const answer = kept?.answer ?? { ok: false as const, seq: 0, error: encodeError(unknownOutcome(envelope)) };
+    const answers = isOpen ? [] : [{ id: envelope.id, replyTo: ask.replyTo, answer }];
+    this.#pass(envelope, origin, "repeat", answers);
+    return true;
+  }
+
+  #takeCommand(
+    activation: Activation,
+    envelope: Envelope,
+    body: Extract<Body, { kind: "command" }>,
+    origin: Origin,
+  ): void {
+    const known = this.#known(activation, activation.state?.path ?? []);
+    switch (body.command) {
+      case "terminate":
+        if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+        else this.#step(activation, known, { kind: "end", how: "terminate", message: envelope }, origin);
+        return;
+      case "remove":
+        this.#remove(activation, known, envelope, origin);
+        return;
+      case "resume":
+      case "skip":
+        this.#resumeAgent(activation, envelope, origin, body.command);
+    }
+  }
+
+  #remove(activation: Activation, known: Known | DormouseError, envelope: Envelope, origin: Origin): void {
+    const { ask } = envelope;
+    if (activation.error !== undefined) {
+      // Its last number is not known, and a new life must count on from it: no id is ever made twice.
+      this.#setAside(activation, envelope, origin, activation.error);
+      return;
+    }
+    const seq = activation.state?.seq ?? activation.seqBefore;
+    const answers: GivenAnswer[] =
+      ask === undefined
+        ? []
+        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq, value: activation.state !== undefined } }];
+    if (activation.state?.status === "active" && !(known instanceof DormouseError)) {
+      this.#step(activation, known, { kind: "end", how: "terminate", message: withoutAsk(envelope) }, undefined);
+    }
+    if (activation.state !== undefined) this.#forget(activation, activation.state.seq);
+    // Last, so that its answer is let out only when the agent is durably gone.
+    this.#pass(envelope, origin, "removed", answers);
+  }
+
+  #forget(activation: Activation, seq: number): void {
+    activation.seqBefore = seq;
+    activation.state = undefined;
+    activation.live = undefined;
+    this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
+      activation.committed = undefined;
+      activation.steps = [];
+      activation.lives += 1;
+      this.#letRun(activation, undefined);
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- steps
+
+  /** The machine that runs an agent, or why it cannot step now. */
+  #known(activation: Activation, path: readonly string[]): Known | DormouseError {
+    const { agent } = activation;
+    const { type } = parseAddress(agent);
+    const quarantine = this.state.quarantine.get(agent);
+    if (quarantine !== undefined) {
+      return new DormouseError(
+        "failed",
+        "agent.quarantined",
+        `the agent is set aside until someone resumes it (dormouse resume ${agent}): ${quarantine.error.message}`,
+      );
+    }
+    if (activation.error !== undefined) return activation.error;
+    const known = this.#options.registry.find(type, path);
+    if (known === undefined) {
+      return new DormouseError(
+        "invalid",
+        "agent.unknown-type",
+        `this host runs no agents of this type; add it to startHost({ agents }): type=${type} agent=${agent}`,
+      );
+    }
+    if (activation.state !== undefined && activation.live === undefined) {
+      try {
+        activation.live = decode(known.machine, activation.state.machine);
+      } catch (error) {
+        return error instanceof DormouseError
+          ? error
+          : new DormouseError("corrupt", "state.unreadable", String(error), { cause: error });
+      }
+    }
+    return known;
+  }
+
+  #step(activation: Activation, known: Known, input: StepInput, origin: Origin | undefined): Outcome {
+    const { world, settings, restoreEveryStep } = this.#options;
+    const { agent, state, live } = activation;
+    const restore = restoreEveryStep ? restorer(state) : undefined;
+    const outcome = takeStep({
+      agent,
+      definition: known.definition,
+      machine: known.machine,
+      before: state === undefined || live === undefined ? undefined : { state, live },
+      input,
+      now: world.clock.now(),
+      birth: state === undefined ? world.entropy.bytes(16) : state.birth,
+      seqBefore: activation.seqBefore,
+      freezeContexts: settings.freezeContexts,
+      stateBytesMax: settings.stateBytesMax,
+    });
+    if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin);
+    else if (origin !== undefined || outcome.sends.length > 0) {
+      this.#passOf(agent, origin, outcome.why, outcome.answers, this.#number(agent, outcome.sends));
+    }
+    return outcome;
+  }
+
+  #stepped(activation: Activation, outcome: Extract<Outcome, { kind: "stepped" }>, origin: Origin | undefined): void {
+    const { observe, channel, app } = this.#options;
+    const { agent } = activation;
+    const { state, live } = outcome.after;
+    const sends = this.#number(agent, outcome.sends);
+    const entry: StepEntry = {
+      kind: "step",
+      agent,
+      seq: state.seq,
+      at: state.now,
+      origin,
+      cause: outcome.cause,
+      delta: outcome.delta,
+      sends,
+      answers: outcome.answers,
+      wakeUp: earliestDue(state),
+      isBusy: isBusy(state),
+      error: outcome.error,
+      emitted: outcome.emitted,
+    };
+    activation.state = state;
+    activation.live = live;
+    const release = this.#releaseOf(sends, outcome.answers);
+    this.#addOf(activation, entry, entryBytesBase + bytesAtMost(outcome.cause, recordBytesMax), () => {
+      activation.committed = state;
+      activation.steps.push(historyStep(entry));
+      observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error });
+      release();
+      this.#letRun(activation, state);
+      for (const { label, value } of outcome.logs) observe({ kind: "logged", agent, label, value });
+      for (const action of outcome.actions) this.#runAction(agent, action);
+      publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
+      observe({ kind: "released", agent, seq: state.seq });
+    });
+  }
+
+  #number(from: Address, sends: readonly Send[]): NumberedSend[] {
+    const { app, newId, world } = this.#options;
+    const next = new Map<Partition, number>();
+    return sends.map(({ to: address, body }) => {
+      const to = partitionOf(address, app.partitions);
+      const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
+      next.set(to, n + 1);
+      const envelope: Unnumbered = { id: newId(), to: address, body, sentAt: world.clock.now(), from };
+      return { to, n, envelope };
+    });
+  }
+
+  #pass(envelope: Envelope, origin: Origin, why: string, answers: readonly GivenAnswer[]): void {
+    this.#passOf(envelope.to, origin, why, answers, []);
+  }
+
+  #passOf(
+    agent: Address,
+    origin: Origin | undefined,
+    why: string,
+    answers: readonly GivenAnswer[],
+    sends: readonly NumberedSend[],
+  ): void {
+    const at = this.#options.world.clock.now();
+    const release = this.#releaseOf(sends, answers);
+    this.#add({ kind: "pass", agent, at, origin, why, sends, answers }, entryBytesBase, release);
+  }
+
+  /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
+  #setAside(activation: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
+    const { agent } = activation;
+    const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
+    if (!isOfCode) {
+      this.#quarantine(agent, encodeError(why), envelope.id);
+    }
+    if (envelope.ask === undefined) {
+      this.#add({ kind: "shelve", origin, envelope }, entryBytesBase + 256, () => undefined);
+      return;
+    }
+    const answer = { ok: false as const, seq: 0, error: encodeError(why) };
+    this.#pass(envelope, origin, "set-aside", [{ id: envelope.id, replyTo: envelope.ask.replyTo, answer }]);
+  }
+
+  #resumeAgent(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
+    const { agent } = activation;
+    const wasSetAside = this.state.quarantine.has(agent);
+    if (wasSetAside) this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
+    const shelved = this.state.shelf.get(agent) ?? [];
+    if (command === "skip" && shelved.length > 0) this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
+    const { ask } = envelope;
+    const answers: GivenAnswer[] =
+      ask === undefined
+        ? []
+        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq: 0, value: wasSetAside } }];
+    this.#pass(envelope, origin, command, answers);
+    if (activation.phase === "unreadable") this.activations.forget(activation);
+    this.#takeShelf(agent);
+  }
+
+  /** Takes what is on an agent's shelf, in order, as far as it can step. */
+  #takeShelf(agent: Address): void {
+    this.activations.use(agent, (activation) => {
+      const shelved = [...(this.state.shelf.get(agent) ?? [])];
+      for (const envelope of shelved) {
+        const { body } = envelope;
+        const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
+        const known = this.#known(activation, path);
+        if (known instanceof DormouseError) return;
+        // In one record with its step: alone, it would lose the message.
+        this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
+        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined);
+      }
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------ entries, release
+
+  /** Adds an entry to the open record, and folds it into memory (P1). */
+  #add(entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
+    fold(this.state, entry);
+    this.#entriesUnsettled += 1;
+    const source = "origin" in entry ? entry.origin?.source : undefined;
+    const taken = source?.startsWith("outbox:") === true ? this.state.sources.get(source)?.low : undefined;
+    const released = (): void => {
+      release();
+      // Entries are durable in order: what was decided when this one was added is durable now.
+      if (source !== undefined && taken !== undefined) this.#takenUpTo(source, taken);
+    };
+    this.#options.commit.add(this, entry, bytes, released, isWithNext);
+  }
+
+  #addOf(activation: Activation, entry: Entry, bytes: number, release: () => void): void {
+    activation.uncommitted += 1;
+    this.#add(entry, bytes, () => {
+      activation.uncommitted -= 1;
+      activation.isUnsettled = true;
+      release();
+    });
+  }
+
+  /** What a durable entry lets out (P2). */
+  #releaseOf(sends: readonly NumberedSend[], answers: readonly GivenAnswer[]): () => void {
+    return () => {
+      if (sends.length > 0) this.#outbox.publish(sends);
+      for (const given of answers) publishAnswer(this.#options.channel, given);
+    };
+  }
+
+  #takenUpTo(source: string, upTo: number): void {
+    this.#taken.set(source, upTo);
+    this.#tellTaken(source);
+  }
+
+  /** Tells a sender's owner how far its messages are committed here: once a tick, the newest. */
+  #tellTaken(source: string): void {
+    if (!source.startsWith("outbox:")) return;
+    if (this.#untold.size === 0) this.#options.world.clock.turn(() => this.#tell());
+    this.#untold.add(source);
+  }
+
+  #tell(): void {
+    for (const source of this.#untold) {
+      const upTo = this.#taken.get(source) ?? 0;
+      publishTaken(this.#options.channel, source.slice("outbox:".length), { by: this.partition, upTo });
+    }
+    this.#untold.clear();
+  }
+
+  #letRun(activation: Activation, state: AgentState | undefined): void {
+    this.#arm(activation.agent, state === undefined ? undefined : earliestDue(state));
+    this.#options.effects.reconcile(activation.agent, state?.effects ?? {});
+  }
+
+  /** Arms what is near; what is far leaves memory at the next settle (D10). */
+  #arm(agent: Address, due: number | undefined): void {
+    const isNear = due !== undefined && due <= this.#options.world.clock.now() + 2 * nearMs;
+    this.#timers.set(agent, isNear ? due : undefined);
+  }
+
+  armNear(): void {
+    for (const [agent, due] of this.state.wakeUps) this.#arm(agent, due);
+  }
+
+  // -------------------------------------------------------------------------------------------------- what comes from here
+
+  /** An effect of one of our agents has ended: its result is a message to itself. */
+  effectEnded({ agent, address, effect }: EffectCall, result: EffectResult): void {
+    const durable = asDurable(agent, result);
+    const { attempt } = effect;
+    this.#local(agent, `${address}/result`, { kind: "effect", address, attempt, result: durable });
+  }
+
+  #wake(agent: Address): void {
+    this.activations.use(agent, (activation) => {
+      const now = this.#options.world.clock.now();
+      const due = Object.entries(activation.state?.timers ?? {}).filter(([, timer]) => timer.due <= now);
+      due.sort(([, a], [, b]) => a.due - b.due || a.generation - b.generation);
+      for (const [id, { generation }] of due)
+        this.#local(agent, `${agent}/timer/${id}`, { kind: "timer", id, generation });
+      // What is due now fires, and is armed anew by its commit: armed here, it would be due again at once, for ever.
+      const next = activation.state === undefined ? undefined : earliestDue(activation.state);
+      if (next !== undefined && next > now) this.#arm(agent, next);
+      // One from a bucket may be older than what the agent did since: kept, it would wake it at every round, for ever.
+      if (next === undefined) this.state.wakeUps.delete(agent);
+    });
+  }
+
+  #runAction(agent: Address, { name, owed, run }: InlineAction): void {
+    let error: ReturnType<typeof encodeError> | undefined;
+    try {
+      run();
+    } catch (thrown) {
+      error = encodeError(thrown);
+      this.#options.observe({ kind: "action-failed", agent, name, error });
+    }
+    if (owed !== undefined) this.#local(agent, `${agent}/action/${name}`, { kind: "action", ...owed, error });
+  }
+
+  #local(agent: Address, id: string, input: StepInput): void {
+    this.#do(agent, id, (activation) => this.#stepLocal(activation, input));
+  }
+
+  #stepLocal(activation: Activation, input: StepInput): void {
+    if (activation.state === undefined) return;
+    const known = this.#known(activation, activation.state.path);
+    if (!(known instanceof DormouseError)) this.#step(activation, known, input, undefined);
+  }
+
+  #loaded(activation: Activation): void {
+    if (activation.state === undefined) return;
+    this.#options.observe({ kind: "activated", agent: activation.agent, seq: activation.state.seq });
+  }
+
+  /** After a takeover: what the last owner may not have let out is let out again, under the same ids (D6). */
+  #resume(): void {
+    this.#outbox.resume();
+    this.armNear();
+    for (const agent of this.state.shelf.keys()) this.#takeShelf(agent);
+    for (const agent of this.state.busy) this.#resumeWork(agent);
+  }
+
+  /** What was under way begins anew; each attempt at an effect is recorded before it starts. */
+  #resumeWork(agent: Address): void {
+    this.#do(agent, `${agent}/resumed`, async (activation) => {
+      if (activation.state === undefined) return;
+      for (const address of Object.keys(activation.state.effects))
+        this.#stepLocal(activation, { kind: "attempt", address });
+      this.#runOwed(activation);
+      // Under caution it is alone with its effects for a while, so that it is known whom a death is due to; not until
+      // they end, since others wait.
+      const { caution, effects, world } = this.#options;
+      if (caution.isOn) await Promise.race([effects.ended(agent), pause(world, aloneMsMax)]);
+    });
+  }
+
+  #runOwed(activation: Activation): void {
+    const { agent, state } = activation;
+    if (state === undefined) return;
+    const known = this.#known(activation, state.path);
+    if (known instanceof DormouseError) return;
+    for (const { seq, index, name, params, event } of state.owed) {
+      const run = known.machine.action(name, params, { machine: state.machine, agent, event });
+      this.#runAction(agent, { name, owed: { seq, index }, run });
+    }
+  }
+}
+
+function inputOf(envelope: Envelope, at: number): StepInput {
+  const { body } = envelope;
+  switch (body.kind) {
+    case "event":
+      return { kind: "event", message: envelope, at, event: body.event };
+    case "start":
+      return { kind: "start", message: envelope, input: body.input, child: undefined, isImplied: false };
+    case "start-child":
+      return {
+        kind: "start",
+        message: envelope,
+        input: body.input,
+        child: { parent: body.parent, path: body.path },
+        isImplied: false,
+      };
+    case "child":
+      return { kind: "child", message: envelope, news: body };
+    case "stop":
+      return { kind: "end", how: "stop", message: envelope };
+    case "command":
+      return { kind: "end", how: "terminate", message: envelope };
+  }
+}
+
+type Stepped = Extract<Outcome, { kind: "stepped" }>;
+
+/** Puts in the place of a step's state the one that its delta makes of the stored state before: all else is lost. */
+function restorer(before: AgentState | undefined): (outcome: Stepped) => Stepped {
+  const stored = before === undefined ? undefined : encodeValue(before);
+  return (outcome) => {
+    const { live } = outcome.after;
+    const after = foldStep(stored === undefined ? undefined : (decodeValue(stored) as AgentState), outcome);
+    const state = decodeValue(encodeValue(after)) as AgentState;
+    return { ...outcome, after: { state, live: decode(live.machine, state.machine) } };
+  };
+}
+
+/** A result as it comes back from the store: its maker may still hold, and change, what it gave. */
+function asDurable(agent: Address, result: EffectResult): EffectResult {
+  if (!result.ok) return result;
+  try {
+    checkData(result.output, { what: "output", code: "effect.not-data", of: agent });
+    const bytes = encodeValue(result.output);
+    if (bytes.length <= valueBytesMax) return { ok: true, output: decodeValue(bytes) };
+    throw new DormouseError(
+      "invalid",
+      "effect.too-large",
+      `an effect's result must fit ${valueBytesMax} bytes encoded; keep what is large elsewhere and give its name: ` +
+        `agent=${agent} bytes=${bytes.length}`,
+    );
+  } catch (error) {
+    return { ok: false, error: encodeError(error) };
+  }
+}
+
+function withoutAsk(envelope: Envelope): Envelope {
+  const { ask: _ask, key: _key, ...rest } = envelope;
+  return rest;
+}
+
+function unknownOutcome(envelope: Envelope): DormouseError {
+  return new DormouseError(
+    "unavailable",
+    "outcome.unknown",
+    `this message was taken earlier and its answer is no longer kept; read() tells the agent's state: agent=${envelope.to} ` +
+      `id=${envelope.id}`,
+  );
+}

@@ -1,0 +1,220 @@
+/**
+ * A mailbox from a position on, and how far it is consumed.
+ *
+ * Owns: the reader behind a barrier, remade after every interruption; the messages that are read and not yet decided.
+ * Leaves to others: what a message says (`partition.ts`), what makes a position durable (`commit.ts`).
+ * Called by partition: `read`, `decided`, `position`.
+ *
+ * R1  A message is consumed when each of its envelopes is decided; the position never speaks of one that is not (D4).
+ * R2  Every reader starts behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and
+ *     issued the same numbers again shows by its anchor (DESIGN.md section 6).
+ * R3  No more is read while the open record is full or too much is undecided: back-pressure instead of memory.
+ */
+import type { Partition } from "../agent/address.ts";
+import { DormouseError } from "../agent/errors.ts";
+import { creditEntriesMax } from "../agent/limits.ts";
+import { encodeBatch } from "../format/message.ts";
+import { isConsumed, type Position } from "../format/partition.ts";
+import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
+import { insist, type World } from "./insist.ts";
+
+export interface ReaderOptions {
+  readonly world: World;
+  readonly mailbox: Mailbox;
+  readonly partition: Partition;
+  /** Resolves when the open record has room. */
+  readonly room: () => Promise<void>;
+  /** A message to take apart; the taker calls `expect` at once, and `decided` once for each part. */
+  readonly take: (message: MailboxMessage) => void;
+  /** The stream went backwards or is another: what only passed memory may come again. */
+  readonly regressed: (why: string) => void;
+  /** All that was in the mailbox when the reader was made has been handed out. */
+  readonly caughtUp: () => void;
+}
+
+/** A message that was handed out, until each of its parts is decided. */
+export interface Ticket {
+  readonly sequence: number;
+  readonly at: number;
+  /** Of the stream when it was handed out. */
+  readonly epoch: number;
+  left: number;
+}
+
+export class Reader {
+  readonly #options: ReaderOptions;
+  #stream: string;
+  #epoch: number;
+  #upTo: number;
+  #anchor: Position["anchor"];
+  /** Consumed when this reader began, above `upTo`. */
+  #start: Position;
+  /** Handed out, in order, from the first that is undecided on. */
+  #window: Ticket[] = [];
+  #undecided = 0;
+  #waiter: (() => void) | undefined;
+  #reader: MailboxReader | undefined;
+  #isStopped = false;
+
+  constructor(options: ReaderOptions, position: Position) {
+    this.#options = options;
+    this.#stream = position.stream;
+    this.#epoch = position.epoch;
+    this.#upTo = position.upTo;
+    this.#anchor = position.anchor;
+    this.#start = position;
+  }
+
+  /** Reads until the host ends or `stop` is called. */
+  async read(): Promise<void> {
+    const { world } = this.#options;
+    while (!world.signal.aborted && !this.#isStopped) {
+      try {
+        await this.#readBehindBarrier();
+        return;
+      } catch (error) {
+        if (!(error instanceof DormouseError)) throw error;
+        if (error.kind === "closed") return;
+        if (error.kind !== "unavailable") throw error;
+      }
+    }
+  }
+
+  /** For good, also while it has no reader and waits for its barrier. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#reader?.close();
+  }
+
+  /** A message will be decided in `count` parts. */
+  expect(message: MailboxMessage, count: number): Ticket {
+    const ticket = { sequence: message.sequence, at: message.at, epoch: this.#epoch, left: count };
+    this.#window.push(ticket);
+    this.#undecided += 1;
+    if (count === 0) this.#consumed(ticket);
+    return ticket;
+  }
+
+  /** One part of a message is decided: its entry is in the open record, or it needs none. */
+  decided(ticket: Ticket): void {
+    ticket.left -= 1;
+    if (ticket.left === 0) this.#consumed(ticket);
+  }
+
+  position(): Position {
+    const above: [number, number][] = [];
+    for (const [first, last] of this.#start.above) if (last > this.#upTo) above.push([first, last]);
+    for (const { sequence, left } of this.#window) {
+      if (left > 0) continue;
+      const range = above.at(-1);
+      if (range !== undefined && range[1] === sequence - 1) range[1] = sequence;
+      else above.push([sequence, sequence]);
+    }
+    return { stream: this.#stream, epoch: this.#epoch, upTo: this.#upTo, above, anchor: this.#anchor };
+  }
+
+  #consumed(ticket: Ticket): void {
+    // One of a stream that went backwards since stands for nothing any more.
+    if (ticket.epoch !== this.#epoch) return;
+    this.#undecided -= 1;
+    if (this.#anchor === undefined || ticket.sequence > this.#anchor.sequence) {
+      this.#anchor = { sequence: ticket.sequence, at: ticket.at };
+    }
+    let dense = 0;
+    while (this.#window[dense]?.left === 0) dense += 1;
+    const last = this.#window[dense - 1];
+    if (last !== undefined) {
+      this.#upTo = Math.max(this.#upTo, last.sequence);
+      this.#window = this.#window.slice(dense);
+    }
+    if (this.#undecided < creditEntriesMax) this.#wake();
+  }
+
+  #wake(): void {
+    this.#waiter?.();
+    this.#waiter = undefined;
+  }
+
+  async #readBehindBarrier(): Promise<void> {
+    const { world, mailbox, partition } = this.#options;
+    const id = Array.from(world.entropy.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const bytes = encodeBatch({ source: { kind: "barrier", id }, envelopes: [] });
+    const barrier = await insist(world, () => mailbox.barrier(partition, bytes));
+    const isOther = this.#stream !== "" && barrier.stream !== this.#stream;
+    const newest = Math.max(this.#anchor?.sequence ?? 0, this.#window.at(-1)?.sequence ?? 0);
+    if (isOther) this.#regress(barrier, "the stream is another");
+    else if (barrier.sequence <= newest) this.#regress(barrier, "the stream issues numbers again");
+    this.#stream = barrier.stream;
+    if (!this.#isStopped) await this.#readFrom(barrier);
+  }
+
+  async #readFrom(barrier: Place): Promise<void> {
+    const { mailbox, partition, take, room, caughtUp } = this.#options;
+    const from = Math.min(this.#anchor?.sequence ?? Infinity, this.#upTo + 1);
+    this.#reader = mailbox.read(partition, from);
+    let isAnchorSeen = this.#anchor === undefined;
+    let isBehind = true;
+    // What comes from a gap before the anchor waits until the anchor is seen where it was: taken out of a stream that
+    // went backwards, its floors would close numbers that stand below the gap and were never read (D4).
+    const held: MailboxMessage[] = [];
+    try {
+      for (;;) {
+        await room();
+        if (this.#undecided >= creditEntriesMax) await new Promise<void>((resolve) => (this.#waiter = resolve));
+        for (const message of await this.#reader.next(creditEntriesMax)) {
+          held.push(message);
+          if (!isAnchorSeen && message.sequence < (this.#anchor?.sequence ?? 0)) continue;
+          if (!isAnchorSeen) this.#checkAnchor(message, barrier);
+          isAnchorSeen = true;
+          for (const one of held.splice(0)) {
+            const isBarrier = one.sequence === barrier.sequence;
+            if (!this.#isKnown(one, barrier)) {
+              if (isBarrier) this.expect(one, 0);
+              else take(one);
+            }
+            if (isBehind && one.sequence >= barrier.sequence) {
+              isBehind = false;
+              caughtUp();
+            }
+          }
+        }
+      }
+    } finally {
+      this.#reader.close();
+    }
+  }
+
+  #checkAnchor({ sequence, at }: MailboxMessage, barrier: Place): void {
+    if (sequence === this.#anchor?.sequence && at === this.#anchor.at) return;
+    this.#readAnew(barrier, "the newest consumed message is not what it was");
+  }
+
+  #readAnew(barrier: Place, why: string): never {
+    this.#regress(barrier, why);
+    throw new DormouseError("unavailable", "mailbox.interrupted", "the stream went backwards; reading it anew");
+  }
+
+  /** Consumed before, or handed out and still being decided. */
+  #isKnown({ sequence, at }: MailboxMessage, barrier: Place): boolean {
+    if (sequence <= this.#upTo || isConsumed(this.#start, sequence)) return true;
+    const last = this.#window.at(-1);
+    if (last === undefined || sequence > last.sequence) return false;
+    const open = this.#window.find((ticket) => ticket.sequence === sequence);
+    if (open !== undefined && open.at !== at) {
+      this.#readAnew(barrier, "a message that is being decided is not what it was");
+    }
+    return open !== undefined;
+  }
+
+  /** Reads from the first message on; what was taken before is told by the numbers of its senders. */
+  #regress(barrier: Place, why: string): void {
+    this.#epoch += 1;
+    this.#stream = barrier.stream;
+    this.#upTo = 0;
+    this.#anchor = undefined;
+    this.#start = { stream: barrier.stream, epoch: this.#epoch, upTo: 0, above: [], anchor: undefined };
+    this.#window = [];
+    this.#undecided = 0;
+    this.#options.regressed(`${why}: partition=${this.#options.partition}`);
+  }
+}

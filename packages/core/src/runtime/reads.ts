@@ -1,0 +1,275 @@
+/** What the owner tells of its agents on request, over the channel: committed state and history only. */
+import { type Address, parseAddress, partitionOf } from "../agent/address.ts";
+import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { historyStepsMax } from "../agent/limits.ts";
+import type { EventData } from "../agent/way-out.ts";
+import type { App } from "../format/app.ts";
+import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
+import type { HistoryStep } from "../format/head.ts";
+import { agentOfHead, agentsPrefix } from "../format/keys.ts";
+import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
+import { decode, describe } from "../step/engine.ts";
+import type { Registry } from "../step/registry.ts";
+import type { AgentState, AgentStatus } from "../step/state.ts";
+import { type Activation, readHead } from "./activations.ts";
+import { type PastStep, readHistory } from "./history.ts";
+import { insist, type World } from "./insist.ts";
+import { readSubject } from "./release/reply.ts";
+import { foldRun, readRun } from "./run.ts";
+
+export type ReadRequest =
+  /** `atLeast`: the number of a step that the asker knows to be committed. */
+  | { readonly what: "state"; readonly agent: Address; readonly atLeast?: number }
+  | { readonly what: "history"; readonly agent: Address; readonly from: number; readonly to: number }
+  /** Agents of one partition, of one type or all; `after` is what the page before gave. */
+  | { readonly what: "list"; readonly type: string | undefined; readonly after: string | undefined }
+  /** The agents of one partition that are set aside. */
+  | { readonly what: "quarantine" };
+
+/** One page of a list; agents are in no particular order. */
+export interface AgentPage {
+  readonly agents: readonly AgentView[];
+  /** Where the next page begins; `undefined` after the last. */
+  readonly after: string | undefined;
+}
+
+/** An agent as a list tells of it. */
+export interface AgentView {
+  readonly agent: Address;
+  /** `unreadable`: its head, or what it names, is damaged. */
+  readonly status: AgentStatus | "unreadable";
+  readonly seq: number;
+  readonly value: unknown;
+  readonly errorCount: number;
+  /** Milliseconds since 1970, of its last step. */
+  readonly at: number;
+}
+
+/** A committed state, as a client gets it. */
+export interface StateView {
+  readonly status: AgentStatus;
+  readonly seq: number;
+  readonly value: unknown;
+  readonly context: unknown;
+  readonly tags: readonly string[];
+  readonly output: unknown;
+  readonly error: unknown;
+  /** How many of its steps failed. */
+  readonly errorCount: number;
+}
+
+/** A step of the past, as a client gets it. */
+export interface StepView {
+  readonly seq: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** What it took: an event, its start, a timer, the result of an effect, news of a child, … */
+  readonly cause: HistoryStep["cause"]["kind"];
+  readonly event: EventData | undefined;
+  /** The agent that sent it, if one did. */
+  readonly from: string | undefined;
+  readonly valueBefore: unknown;
+  readonly value: unknown;
+  readonly context: unknown;
+  readonly error: ErrorData | undefined;
+  /** Effects it began: actor and input. */
+  readonly began: readonly { readonly src: string; readonly input: unknown; readonly address: string }[];
+  readonly sent: HistoryStep["sent"];
+  readonly emitted: readonly EventData[];
+}
+
+/** An agent that is set aside. */
+export interface QuarantineView {
+  readonly agent: Address;
+  readonly since: number;
+  readonly error: ErrorData;
+  readonly messageId: string | undefined;
+  /** Messages kept for it. */
+  readonly shelved: number;
+}
+
+/** The most that a store lists at once. */
+const namesAtOnce = 1_000;
+
+type ReadAnswer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: ErrorData };
+
+export interface Readable {
+  readonly partition: Partition;
+  /** Calls `tell` when the agent is in memory. */
+  use(agent: Address, tell: (activation: Activation) => void): boolean;
+  /** In memory now. */
+  inMemory(): Iterable<Activation>;
+  quarantined(): readonly QuarantineView[];
+  /** Somebody knows of a later step than we hold: finds out whether we still own it. */
+  checkOwned(): void;
+}
+
+/** Serves reads of one partition's agents. */
+export function serveReads(
+  channel: Channel,
+  app: App,
+  world: World,
+  registry: Registry,
+  readable: Readable,
+): Unsubscribe {
+  return channel.serve(readSubject(app, readable.partition), async (bytes) => {
+    let answer: ReadAnswer;
+    try {
+      answer = { ok: true, value: await tell(app, world, registry, readable, decodeValue(bytes) as ReadRequest) };
+    } catch (error) {
+      answer = { ok: false, error: encodeError(error) };
+    }
+    return encodeValue(answer);
+  });
+}
+
+/** Tells whoever reads of a partition that it cannot be read, and why. */
+export function refuseReads(channel: Channel, app: App, partition: Partition, error: DormouseError): Unsubscribe {
+  const answer: ReadAnswer = { ok: false, error: encodeError(error) };
+  return channel.serve(readSubject(app, partition), async () => encodeValue(answer));
+}
+
+/** Asks the owner of a partition. */
+export async function requestRead(
+  channel: Pick<Channel, "request">,
+  app: App,
+  partition: Partition,
+  request: ReadRequest,
+  timeoutMs: number,
+): Promise<unknown> {
+  const answer = decodeValue(
+    await channel.request(readSubject(app, partition), encodeValue(request), timeoutMs),
+  ) as ReadAnswer;
+  if (!answer.ok) throw decodeError(answer.error);
+  return answer.value;
+}
+
+async function tell(
+  app: App,
+  world: World,
+  registry: Registry,
+  readable: Readable,
+  request: ReadRequest,
+): Promise<unknown> {
+  switch (request.what) {
+    case "state":
+      return withAgent(readable, request.agent, ({ committed, seqBefore }) => {
+        if ((committed?.seq ?? seqBefore) < (request.atLeast ?? 0)) {
+          readable.checkOwned();
+          throw behindError(request.agent);
+        }
+        return committed === undefined
+          ? undefined
+          : viewState(registry, parseAddress(request.agent).address, committed);
+      });
+    case "history": {
+      const { agent, from, to } = request;
+      const range = { from, to, count: historyStepsMax };
+      const newest = await withAgent(readable, agent, ({ steps }) => [...steps]);
+      return (await readHistory(world, parseAddress(agent).address, newest, range)).map(viewStep);
+    }
+    case "list":
+      return list(app, world, readable, request.type, request.after);
+    case "quarantine":
+      return readable.quarantined();
+  }
+}
+
+function behindError(agent: string): DormouseError {
+  return new DormouseError(
+    "unavailable",
+    "read.behind",
+    `this host no longer owns the agent, or does not know yet what it committed; ask again: agent=${agent}`,
+  );
+}
+
+/** A scan: heads in the store, and agents in memory that have none yet. */
+async function list(
+  app: App,
+  world: World,
+  readable: Readable,
+  type: string | undefined,
+  after: string | undefined,
+): Promise<AgentPage> {
+  const active = new Map([...readable.inMemory()].map((activation) => [activation.agent, activation]));
+  const names = await insist(world, () => world.store.list(agentsPrefix(type), after === undefined ? {} : { after }));
+  const stored = names.map(agentOfHead).filter((agent) => agent !== undefined);
+  const ours = stored.filter((agent) => partitionOf(agent, app.partitions) === readable.partition);
+  const agents = await Promise.all(ours.map((agent) => viewAgent(world, agent, active.get(agent))));
+  if (after === undefined) {
+    for (const { agent, head, committed } of active.values()) {
+      const isOfType = type === undefined || parseAddress(agent).type === type;
+      if (isOfType && head === undefined && committed !== undefined) agents.push(agentView(agent, committed));
+    }
+  }
+  const last = names.length < namesAtOnce ? undefined : names.at(-1);
+  return { agents: agents.filter((view) => view !== undefined), after: last };
+}
+
+async function viewAgent(
+  world: World,
+  agent: Address,
+  activation: Activation | undefined,
+): Promise<AgentView | undefined> {
+  if (activation !== undefined && activation.phase === "ready") {
+    return activation.committed === undefined ? undefined : agentView(agent, activation.committed);
+  }
+  try {
+    const head = await readHead(world, agent);
+    if (head?.kept === undefined) return undefined;
+    const { base, steps } = await readRun(world, head.kept.run);
+    const state = foldRun(base, steps);
+    return state === undefined ? undefined : agentView(agent, state);
+  } catch (error) {
+    // One agent that cannot be read does not keep the others from being listed (D9).
+    if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+    return { agent, status: "unreadable", seq: 0, value: undefined, errorCount: 0, at: 0 };
+  }
+}
+
+function agentView(agent: Address, { status, seq, machine, errorCount, now }: AgentState): AgentView {
+  return { agent, status, seq, value: machine.value, errorCount, at: now };
+}
+
+function withAgent<T>(readable: Readable, agent: Address, look: (activation: Activation) => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    readable.use(parseAddress(agent).address, (activation) => {
+      try {
+        if (activation.error !== undefined) throw activation.error;
+        resolve(look(activation));
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  });
+}
+
+function viewState(registry: Registry, agent: Address, state: AgentState): StateView {
+  const known = registry.find(parseAddress(agent).type, state.path);
+  if (known === undefined) {
+    throw new DormouseError("invalid", "agent.unknown-type", `this host runs no agents of this type: agent=${agent}`);
+  }
+  const { value, context, tags, output, error } = describe(decode(known.machine, state.machine));
+  const { status, seq, errorCount } = state;
+  return { status, seq, value, context, tags: [...tags], output, error, errorCount };
+}
+
+function viewStep({ step, before, after }: PastStep): StepView {
+  const { seq, at, cause, error, sent, emitted } = step;
+  const effectsBefore = before?.effects ?? {};
+  const began = Object.entries(after?.effects ?? {}).filter(([address]) => effectsBefore[address] === undefined);
+  return {
+    seq,
+    at,
+    cause: cause.kind,
+    event: "event" in cause ? cause.event : undefined,
+    from: cause.kind === "event" ? cause.from : undefined,
+    valueBefore: before?.machine.value,
+    value: after?.machine.value,
+    context: after?.machine.context,
+    error,
+    began: began.map(([address, { src, input }]) => ({ src, input, address })),
+    sent,
+    emitted,
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * Work outside the step: promises that run on the owner after their commit, and come back as messages.
+ *
+ * Owns: what runs on this host now, bounded in number, in the order it was asked for.
+ * Leaves to others: which effects there are (the agent's committed state), what a result does (`partition.ts`).
+ *
+ * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
+ *     aborted, and what it still says is dropped (D6, D7).
+ */
+import type { Address } from "../../agent/address.ts";
+import { encodeError } from "../../agent/errors.ts";
+import type { EffectResult } from "../../step/step.ts";
+import type { Effect } from "../../step/state.ts";
+
+export interface EffectCall {
+  readonly agent: Address;
+  /** Unique for all time, and the same for every attempt: the idempotency key. */
+  readonly address: string;
+  readonly effect: Effect;
+  readonly signal: AbortSignal;
+}
+
+export interface EffectsOptions {
+  /** How many run at once on this host. */
+  readonly runningMax: number;
+  readonly run: (call: EffectCall) => Promise<unknown>;
+  readonly ended: (call: EffectCall, result: EffectResult) => void;
+  readonly started: (call: EffectCall) => void;
+}
+
+interface Running {
+  readonly call: EffectCall;
+  readonly controller: AbortController;
+  isEnded: boolean;
+}
+
+/** The effects of one host; shared by its partitions, so that the bound is the host's. */
+export class Effects {
+  readonly #options: EffectsOptions;
+  readonly #byAgent = new Map<Address, Map<string, Running>>();
+  #waiting: Running[] = [];
+  #running = 0;
+  #isDraining = false;
+  readonly #idleWaiters: (() => void)[] = [];
+  readonly #endWaiters: (() => void)[] = [];
+
+  constructor(options: EffectsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#running + this.#waiting.length;
+  }
+
+  /** What may still say something: running or waiting for its turn, and named by its agent's committed state (E1). */
+  *calls(): IterableIterator<EffectCall> {
+    for (const running of this.#byAgent.values()) {
+      for (const { call, isEnded } of running.values()) if (!isEnded) yield call;
+    }
+  }
+
+  /** Makes what runs for an agent what its committed state names (E1). */
+  reconcile(agent: Address, effects: { readonly [address: string]: Effect }): void {
+    let running = this.#byAgent.get(agent);
+    if (running !== undefined) {
+      for (const [address, one] of running) {
+        if (effects[address]?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
+      }
+    }
+    for (const address in effects) {
+      const effect = effects[address];
+      if (effect === undefined || running?.has(address) === true) continue;
+      if (running === undefined) {
+        running = new Map();
+        this.#byAgent.set(agent, running);
+      }
+      const controller = new AbortController();
+      const one = { call: { agent, address, effect, signal: controller.signal }, controller, isEnded: false };
+      running.set(address, one);
+      this.#waiting.push(one);
+    }
+    if (running?.size === 0) {
+      this.#byAgent.delete(agent);
+      for (const end of this.#endWaiters.splice(0)) end();
+    }
+    this.#start();
+  }
+
+  /** Resolves when nothing of an agent runs or waits to. */
+  async ended(agent: Address): Promise<void> {
+    while (this.#byAgent.has(agent)) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
+  }
+
+  /** Starts no more; resolves when what runs has ended. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Aborts all and starts no more: the host ends. */
+  stop(): void {
+    this.#isDraining = true;
+    this.#waiting = [];
+    for (const running of this.#byAgent.values()) for (const { controller } of running.values()) controller.abort();
+    this.#byAgent.clear();
+  }
+
+  #drop(running: Map<string, Running>, address: string, one: Running): void {
+    running.delete(address);
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== one);
+    one.controller.abort();
+  }
+
+  #start(): void {
+    while (!this.#isDraining && this.#running < this.#options.runningMax) {
+      const one = this.#waiting.shift();
+      if (one === undefined) return;
+      this.#running += 1;
+      void this.#run(one);
+    }
+  }
+
+  async #run(one: Running): Promise<void> {
+    const { call } = one;
+    this.#options.started(call);
+    let result: EffectResult;
+    try {
+      result = { ok: true, output: await this.#options.run(call) };
+    } catch (thrown) {
+      result = { ok: false, error: encodeError(thrown) };
+    }
+    this.#running -= 1;
+    one.isEnded = true;
+    const running = this.#byAgent.get(call.agent);
+    // One that was dropped or replaced meanwhile has nothing to say any more (E1).
+    if (running?.get(call.address) === one) this.#options.ended(call, result);
+    if (this.#running === 0) for (const idle of this.#idleWaiters.splice(0)) idle();
+    this.#start();
+  }
+}

@@ -1,0 +1,59 @@
+/** What goes over the channel: answers, step notices, how far messages were taken. Any of it may be lost. */
+import type { Address, Partition } from "../../agent/address.ts";
+import type { EventData } from "../../agent/way-out.ts";
+import type { App } from "../../format/app.ts";
+import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
+import type { GivenAnswer } from "../../format/record.ts";
+import type { Channel } from "../../ports/index.ts";
+import type { Answer } from "../../step/state.ts";
+
+/** An answer as its asker gets it: it matches the message id. */
+export interface AnswerNotice {
+  readonly id: string;
+  readonly answer: Answer;
+}
+
+/** A committed step, as watchers hear of it; who missed some reads them from history. */
+export interface StepNotice {
+  readonly seq: number;
+  readonly emitted: readonly EventData[];
+}
+
+/** How far a partition has committed the messages of one outbox. */
+export interface TakenNotice {
+  readonly by: Partition;
+  readonly upTo: number;
+}
+
+export function publishAnswer(channel: Channel, { id, replyTo, answer }: GivenAnswer): void {
+  channel.publish(replyTo, encodeValue({ id, answer } satisfies AnswerNotice));
+}
+
+export function publishNotice(channel: Channel, app: App, agent: Address, notice: StepNotice): void {
+  channel.publish(noticeSubject(app, agent), encodeValue(notice));
+}
+
+export function publishTaken(channel: Channel, outbox: string, notice: TakenNotice): void {
+  channel.publish(takenSubject(outbox), encodeValue(notice));
+}
+
+export function decodeAnswer(bytes: Uint8Array): AnswerNotice {
+  return decodeValue(bytes) as AnswerNotice;
+}
+
+export function decodeTaken(bytes: Uint8Array): TakenNotice {
+  return decodeValue(bytes) as TakenNotice;
+}
+
+export function noticeSubject(app: App, agent: Address): string {
+  return `${app.birth}/step/${agent}`;
+}
+
+/** @param outbox - `<birth ULID of the app>/<partition>`. */
+export function takenSubject(outbox: string): string {
+  return `taken/${outbox}`;
+}
+
+export function readSubject(app: App, partition: Partition): string {
+  return `${app.birth}/read/${partition}`;
+}

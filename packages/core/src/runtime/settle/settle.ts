@@ -1,0 +1,214 @@
+/**
+ * Folding committed steps into heads and the partition object, so that mailbox and journal can be trimmed.
+ *
+ * F1  A settle has a cut, a record number: every agent with an entry up to it gets a head that covers it, and the
+ *     partition object says what memory held exactly at the cut.
+ * F2  Heads before the partition object, the partition object before anything is trimmed: a crash in between leaves heads
+ *     ahead, and who reads the tail skips what a head covers (DESIGN.md section 11).
+ * F3  Nothing trusts that its writer is still the owner: heads and partition objects change by compare-and-swap.
+ */
+import { DormouseError } from "../../agent/errors.ts";
+import { encodeHead } from "../../format/head.ts";
+import { bucketKey, headKey, partitionKey } from "../../format/keys.ts";
+import { type ChainLink, encodePartition, type Position } from "../../format/partition.ts";
+import type { Etag, StoredObject } from "../../ports/index.ts";
+import type { AgentState } from "../../step/state.ts";
+import { type Activation, asRead } from "../activations.ts";
+import type { Commit } from "../commit.ts";
+import { insist, type World, write } from "../insist.ts";
+import type { PartitionLoop } from "../partition.ts";
+import { captureFar, type FarWakeUps, settleFar } from "./far.ts";
+import { emptyRun, grow, type Grown, type Kept } from "../run.ts";
+
+export interface Settling {
+  readonly world: World;
+  readonly incarnation: string;
+  readonly commit: Commit;
+  /** The next number of this incarnation's objects. */
+  readonly nextNumber: () => number;
+  /** Whether new bases are compared with what their runs fold to. */
+  readonly isChecked: boolean;
+}
+
+const headsAtOnce = 64;
+
+/** The partition object as it was written last. */
+export interface SettledObject {
+  readonly etag: Etag;
+  readonly chain: readonly ChainLink[];
+}
+
+/** A partition to be settled. */
+export interface Unsettled {
+  readonly loop: PartitionLoop;
+  readonly object: SettledObject;
+}
+
+export interface Settled extends SettledObject {
+  readonly loop: PartitionLoop;
+  readonly heads: number;
+  /** Journals that this partition needs no more. */
+  readonly freed: readonly ChainLink[];
+  readonly position: Position;
+}
+
+interface Captured {
+  readonly far: FarWakeUps;
+  readonly loop: PartitionLoop;
+  readonly last: SettledObject;
+  readonly agents: readonly Activation[];
+  readonly position: Position;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Settles these partitions at one cut; gives its number too. `undefined` when the host ended meanwhile.
+ *
+ * @throws DormouseError `sealed` (`partition.lost`): another host owns one of them now.
+ */
+export async function settle(
+  settling: Settling,
+  unsettled: readonly Unsettled[],
+): Promise<{ readonly cut: number; readonly settled: readonly Settled[] } | undefined> {
+  const { incarnation, commit } = settling;
+  const areReadable = await Promise.all(unsettled.map(({ loop }) => loop.activateTails()));
+  const readable = unsettled.filter((_, index) => areReadable[index]);
+  let captured: readonly Captured[] = [];
+  const cut = await commit.cut((n) => {
+    captured = readable.map(({ loop, object }) => capture(settling, loop, object, chainFrom(incarnation, loop, n + 1)));
+  });
+  if (cut === undefined) return undefined;
+  const settled: Settled[] = [];
+  for (const one of captured) {
+    const { loop, agents, last, position } = one;
+    await settleAgents(settling, loop, agents);
+    for (const { name, bytes } of one.far.objects) await write(settling.world, name, bytes, { if: "absent" });
+    const etag = await writeObject(settling, one);
+    settleFar(loop, one.far);
+    const { world } = settling;
+    if (one.far.taken.length > 0) await insist(world, () => world.store.delete(one.far.taken));
+    const freed = last.chain.filter((link) => link.incarnation !== incarnation);
+    settled.push({ loop, etag, chain: chainFrom(incarnation, loop, cut + 1), heads: agents.length, freed, position });
+  }
+  return { cut, settled };
+}
+
+/** What memory holds at the cut (F1). */
+function capture(
+  { world, incarnation, nextNumber }: Settling,
+  loop: PartitionLoop,
+  last: SettledObject,
+  chain: readonly ChainLink[],
+): Captured {
+  const agents = [...loop.activations.values()].filter((one) => one.isUnsettled || one.uncommitted > 0);
+  const position = loop.position();
+  const far = captureFar(loop, world.clock.now(), (bucket) =>
+    bucketKey(loop.partition, bucket, incarnation, nextNumber()),
+  );
+  const state = { ...loop.state, position, wakeUps: far.near, buckets: far.buckets };
+  const bytes = encodePartition({
+    epoch: loop.epoch,
+    owner: incarnation,
+    deaths: 0,
+    nonce: world.entropy.bytes(16),
+    chain,
+    state,
+  });
+  loop.settledUpToNow();
+  return { far, loop, last, agents, position, bytes };
+}
+
+function chainFrom(incarnation: string, { epoch }: PartitionLoop, from: number): readonly ChainLink[] {
+  return [{ incarnation, epoch, from, end: undefined }];
+}
+
+async function writeObject({ world }: Settling, { loop, last, bytes }: Captured): Promise<Etag> {
+  const written = await write(world, partitionKey(loop.partition), bytes, { if: "match", etag: last.etag });
+  if (written.outcome === "stored") return written.etag;
+  throw new DormouseError(
+    "sealed",
+    "partition.lost",
+    `another host owns this partition now: partition=${loop.partition} epoch=${loop.epoch}`,
+  );
+}
+
+/** Writes the heads of these agents, as they are committed now. */
+export async function settleAgents(
+  settling: Settling,
+  loop: PartitionLoop,
+  activations: readonly Activation[],
+): Promise<void> {
+  for (let start = 0; start < activations.length; start += headsAtOnce) {
+    const some = activations.slice(start, start + headsAtOnce);
+    await Promise.all(some.map((activation) => writeHead(settling, loop.epoch, activation)));
+  }
+}
+
+/** Gives a settled partition up: its owner is nobody, and it may be claimed at once. */
+export async function free(
+  { world }: Pick<Settling, "world">,
+  loop: PartitionLoop,
+  last: SettledObject,
+): Promise<void> {
+  const { epoch, partition } = loop;
+  const nonce = world.entropy.bytes(16);
+  const object = {
+    epoch,
+    owner: undefined,
+    deaths: 0,
+    nonce,
+    chain: [],
+    state: { ...loop.state, position: loop.position() },
+  };
+  await write(world, partitionKey(partition), encodePartition(object), { if: "match", etag: last.etag });
+}
+
+async function writeHead(settling: Settling, epoch: number, activation: Activation): Promise<void> {
+  const { world } = settling;
+  const name = headKey(activation.agent);
+  for (;;) {
+    const { committed: state, head, lives, steps } = activation;
+    const written = steps.length;
+    const seq = state?.seq ?? activation.seqBefore;
+    const grown = state === undefined ? undefined : await growRun(settling, activation, state);
+    const nonce = world.entropy.bytes(16);
+    const bytes = encodeHead({ epoch, nonce, seq, run: grown?.run, chapter: grown?.chapter });
+    const condition = head === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: head.etag } as const);
+    const answer = await write(world, name, bytes, condition);
+    if (answer.outcome === "stored") {
+      activation.head = { etag: answer.etag, epoch, seq, kept: grown };
+      activation.headLife = lives;
+      if (activation.lives === lives) activation.steps = activation.steps.slice(written);
+      activation.isUnsettled = activation.lives !== lives || activation.steps.length > 0;
+      // Only now: a superseded object may go when the swap that superseded it is known to have succeeded.
+      if (grown !== undefined && grown.superseded.length > 0) {
+        await insist(world, () => world.store.delete(grown.superseded));
+      }
+      return;
+    }
+    takeUpFound(activation, answer.found, name, epoch);
+  }
+}
+
+function growRun(settling: Settling, activation: Activation, state: AgentState): Promise<Grown> {
+  const { agent, head, headLife, lives, seqBefore, steps } = activation;
+  const isSameLife = headLife === lives && head?.kept !== undefined;
+  const kept: Kept = isSameLife ? head.kept : { run: emptyRun(seqBefore), chapter: undefined };
+  return grow({ ...settling, agent }, kept, steps, state);
+}
+
+/** An earlier owner was late: what it wrote covers less than what we hold, and ours is built on it. */
+function takeUpFound(activation: Activation, found: StoredObject | undefined, name: string, epoch: number): void {
+  const head = found === undefined ? undefined : asRead(found, name);
+  if (head !== undefined && head.epoch > epoch) {
+    throw new DormouseError(
+      "sealed",
+      "partition.lost",
+      `another host owns this agent's partition now: agent=${activation.agent}`,
+    );
+  }
+  activation.head = head;
+  if (head !== undefined && activation.headLife === activation.lives) {
+    activation.steps = activation.steps.filter(({ seq }) => seq > head.seq);
+  }
+}

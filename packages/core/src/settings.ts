@@ -1,0 +1,73 @@
+/** Every setting of a host, its default, unit and meaning. Plain data; components (ports, observer) are not here. */
+import { DormouseError } from "./agent/errors.ts";
+import { nearMs, stateBytesMax } from "./agent/limits.ts";
+
+export interface Settings {
+  /** How long a record waits for company when another was just written, in milliseconds, 0 to 20. Default 0. */
+  readonly commitLingerMs?: number;
+  /** Effects that run at once on this host. Default 256. */
+  readonly effectsRunningMax?: number;
+  /** Agents kept in memory at most, over all partitions; the longest idle leave first. Default 100,000. */
+  readonly activationsMax?: number;
+  /** An owner settles when so many bytes of records are not settled. Default 16 MB. */
+  readonly settleBytes?: number;
+  /** … or when the oldest is so old, in milliseconds. Default 120,000. */
+  readonly settleMs?: number;
+  /** How often an owner looks for what to settle, to passivate and to wake, in milliseconds. Default 5,000. */
+  readonly settleRoundMs?: number;
+  /** An agent's whole state, in bytes as it is stored; a step that makes it larger is refused. Default 64 MB. */
+  readonly stateBytesMax?: number;
+  /** When acknowledged messages to other agents that nobody confirmed go again, in milliseconds. Default 30,000. */
+  readonly outboxRepeatMs?: number;
+  /** How long a draining host waits for running effects, in milliseconds. Default 10,000. */
+  readonly drainMs?: number;
+  /** Freezes contexts deeply, so that a machine that changes one in place throws. Default: unless in production. */
+  readonly freezeContexts?: boolean;
+}
+
+export type ResolvedSettings = Required<Settings>;
+
+const defaults: ResolvedSettings = {
+  commitLingerMs: 0,
+  effectsRunningMax: 256,
+  activationsMax: 100_000,
+  settleBytes: 16_777_216,
+  settleMs: 120_000,
+  settleRoundMs: 5_000,
+  stateBytesMax,
+  outboxRepeatMs: 30_000,
+  drainMs: 10_000,
+  freezeContexts: true,
+};
+
+const ranges: { readonly [name: string]: readonly [number, number] } = {
+  commitLingerMs: [0, 20],
+  effectsRunningMax: [1, 65_536],
+  activationsMax: [1, 100_000_000],
+  settleBytes: [1, 1_073_741_824],
+  settleMs: [1, 86_400_000],
+  // A far wake-up must be taken in before it is due.
+  settleRoundMs: [1, nearMs],
+  stateBytesMax: [1_024, stateBytesMax],
+  outboxRepeatMs: [1, 86_400_000],
+  drainMs: [0, 86_400_000],
+};
+
+/** All settings, each with a value in range. @throws DormouseError `invalid` (`setting.invalid`). */
+export function resolveSettings(settings: Settings = {}): ResolvedSettings {
+  for (const [name, value] of Object.entries(settings)) {
+    if (value === undefined) continue;
+    const range = ranges[name];
+    if (name === "freezeContexts" ? typeof value === "boolean" : range !== undefined && isWithin(value, range))
+      continue;
+    const wanted = range === undefined ? "true or false" : `a whole number from ${range[0]} to ${range[1]}`;
+    const what = name in defaults ? `must be ${wanted}` : "is not a setting";
+    throw new DormouseError("invalid", "setting.invalid", `${name} ${what}: value=${String(value)}`);
+  }
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  return { ...defaults, ...given };
+}
+
+function isWithin(value: unknown, [least, most]: readonly [number, number]): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
+}

@@ -1,0 +1,94 @@
+/** Messages taken once: per source a watermark, and the sparse set of numbers decided above it. DESIGN.md section 4. */
+import type { Source } from "../format/message.ts";
+import type { PartitionState, SourceState } from "../format/partition.ts";
+
+/** One name for every source of numbered messages. */
+export function sourceKey(source: Source): string {
+  return `${source.kind}:${source.id}`;
+}
+
+export function emptySource(place: number, at: number): SourceState {
+  return { low: 0, above: new Set(), place, at };
+}
+
+function isDecided(source: SourceState, n: number): boolean {
+  return n <= source.low || source.above.has(n);
+}
+
+/** Notes that `n` is decided and everything up to `closed` will not come; raises the watermark over what is dense. */
+export function decide(source: SourceState, n: number, closed: number): void {
+  if (n > source.low) source.above.add(n);
+  if (closed > source.low) {
+    source.low = closed;
+    for (const above of source.above) if (above <= closed) source.above.delete(above);
+  }
+  while (source.above.delete(source.low + 1)) source.low += 1;
+}
+
+/**
+ * Numbers of each source pass the reader in order: so a number that comes before one below it is skipped, and its sender
+ * publishes it again. What passed but is not decided yet (its agent is cold) is known only here, in memory: whoever
+ * takes over reads from the committed position, where it still stands.
+ */
+export class InOrder {
+  readonly #passed = new Map<string, number>();
+  /** By source, what passed and is not decided, rising: numbers pass in order. */
+  readonly #undecided = new Map<string, Set<number>>();
+  readonly #state: PartitionState;
+
+  constructor(state: PartitionState) {
+    this.#state = state;
+  }
+
+  /**
+   * What to do with number `n` of a source whose floor is `floor`.
+   *
+   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided. `pending`: it passed before and is
+   * being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
+   * taking it twice.
+   */
+  admit(source: NumberedSource, n: number): "take" | "repeat" | "pending" | "early" | "late" {
+    const key = sourceKey(source);
+    const known = this.#state.sources.get(key);
+    if (known === undefined && source.kind === "stint" && source.place <= this.#state.forgottenPlace) return "late";
+    let passed = Math.max(this.#passed.get(key) ?? 0, known?.low ?? 0, source.floor - 1);
+    // After a takeover, messages that were consumed above the position are not read again, so nobody else counts them.
+    while (known?.above.has(passed + 1) === true) passed += 1;
+    const isNext = n === passed + 1;
+    this.#passed.set(key, isNext ? n : passed);
+    if (isNext) {
+      this.#undecidedOf(key).add(n);
+      return "take";
+    }
+    if (n > passed) return "early";
+    if (this.#undecided.get(key)?.has(n) === true) return "pending";
+    return n < source.floor || (known !== undefined && isDecided(known, n)) ? "repeat" : "pending";
+  }
+
+  /** A number that was taken is decided. */
+  decided(key: string, n: number): void {
+    const undecided = this.#undecided.get(key);
+    undecided?.delete(n);
+    if (undecided?.size === 0) this.#undecided.delete(key);
+  }
+
+  /**
+   * The highest number that a source's floor closes. Its sender lets the floor rise over what is acknowledged; of that,
+   * what waits here for its agent is not decided, and closed it would be lost in a crash (D4).
+   */
+  closedBy(source: NumberedSource): number {
+    const [lowest = Infinity] = this.#undecided.get(sourceKey(source)) ?? [];
+    return Math.min(source.floor, lowest) - 1;
+  }
+
+  #undecidedOf(key: string): Set<number> {
+    let undecided = this.#undecided.get(key);
+    if (undecided === undefined) {
+      undecided = new Set();
+      this.#undecided.set(key, undecided);
+    }
+    return undecided;
+  }
+}
+
+export type NumberedSource = Exclude<Source, { kind: "barrier" }>;

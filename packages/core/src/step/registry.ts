@@ -1,0 +1,57 @@
+/** The agent types that this host runs, and the machine of every agent and child among them. */
+import type { AnyAgentDefinition, ResolvedAgent } from "../agent/definition.ts";
+import { DormouseError } from "../agent/errors.ts";
+import { type ActorLogic, prepare, type PreparedMachine } from "./engine.ts";
+
+/** What runs one agent. */
+export interface Known {
+  readonly definition: ResolvedAgent;
+  readonly machine: PreparedMachine;
+}
+
+/** By agent type and actor name: what stands in for a machine's own actors, in tests. */
+export interface ActorOverrides {
+  readonly [type: string]: { readonly [src: string]: ActorLogic };
+}
+
+export class Registry {
+  readonly #known = new Map<string, Known>();
+
+  /**
+   * @param warn - Told what an author should know: inline actions, invokes whose name is their position.
+   * @throws DormouseError `invalid` (`agent.twice`, `machine.…`): what cannot be durable, and what to use instead.
+   */
+  constructor(
+    definitions: readonly AnyAgentDefinition[],
+    overrides: ActorOverrides,
+    warn: (about: string, text: string) => void,
+  ) {
+    const registered = new Map<unknown, string>(definitions.map(({ logic, type }) => [logic, type]));
+    for (const definition of definitions) {
+      const { type, version, logic } = definition;
+      if (this.#known.has(type)) {
+        throw new DormouseError("invalid", "agent.twice", `two of the agents have one type; rename one: type=${type}`);
+      }
+      const actors = overrides[type];
+      const machine = prepare(logic as ActorLogic, {
+        type,
+        version,
+        registered,
+        ...(actors === undefined ? {} : { actors }),
+      });
+      this.#known.set(type, { definition, machine });
+      for (const text of machine.warnings) warn(type, text);
+    }
+  }
+
+  /** By type and, for a child of another type's machine, the path of actor names down to its logic. */
+  find(type: string, path: readonly string[]): Known | undefined {
+    const known = this.#known.get(type);
+    if (known === undefined || path.length === 0) return known;
+    let machine: PreparedMachine | undefined = known.machine;
+    for (const src of path) machine = machine?.child(src);
+    // Schemas are those of the type's own events, not of its children's.
+    const definition = { ...known.definition, input: undefined, events: undefined, replies: undefined };
+    return machine === undefined ? undefined : { definition, machine };
+  }
+}

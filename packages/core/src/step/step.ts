@@ -1,0 +1,829 @@
+/**
+ * What happens, decided purely: from an agent's state and one input to its next state and what it asks for (D2).
+ *
+ * `takeStep` is the whole story: it picks the machine's event, runs the engine, and folds the ways out into state.
+ * It neither waits nor reads: time, randomness and ids are in the request.
+ */
+import { type Address, parseAddress } from "../agent/address.ts";
+import type { ResolvedAgent } from "../agent/definition.ts";
+import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import {
+  eventBytesMax,
+  idempotencyKeyMsMax,
+  idempotencyKeyMsMin,
+  idempotencyKeysMax,
+  waysOutMax,
+} from "../agent/limits.ts";
+import type { EventData, WayOut } from "../agent/way-out.ts";
+import { checkData, freezeData } from "../format/codec/data.ts";
+import { type Delta, measuredDiff } from "../format/codec/delta.ts";
+import { encodeValue } from "../format/codec/msgpack.ts";
+import type { AskedBy, Body, Envelope, ParentLink } from "../format/message.ts";
+import type { Cause, GivenAnswer } from "../format/record.ts";
+import type { Message, StepContext } from "./context.ts";
+import {
+  describe,
+  doneEvent,
+  encode,
+  type EngineResult,
+  errorEvent,
+  init,
+  isReservedEvent,
+  type Live,
+  type PreparedMachine,
+  snapshotEvent,
+  step,
+} from "./engine.ts";
+import { validateEvent, validateInput, validateReply } from "./schemas.ts";
+import type { AgentState, AgentStatus, Answer, OpenAsk, Timer } from "./state.ts";
+
+export interface StepRequest {
+  readonly agent: Address;
+  readonly definition: ResolvedAgent;
+  readonly machine: PreparedMachine;
+  readonly before: Activated | undefined;
+  readonly input: StepInput;
+  /** Wall time of the host; the step's time never runs behind the agent's last. */
+  readonly now: number;
+  /** 16 fresh random bytes, used if the agent begins. */
+  readonly birth: Uint8Array;
+  /** What remains of an earlier life of the key: numbers count on from there. */
+  readonly seqBefore: number;
+  readonly freezeContexts: boolean;
+  /** What the state may take when it is stored. */
+  readonly stateBytesMax: number;
+}
+
+/** An agent in memory: its durable state, and the same as the engine runs it. */
+export interface Activated {
+  readonly state: AgentState;
+  readonly live: Live;
+}
+
+export type StepInput =
+  | {
+      readonly kind: "start";
+      readonly message: Envelope;
+      readonly input: unknown;
+      readonly child: ChildStart | undefined;
+      /** Begun by a plain message, which is taken in a step of its own after this one. */
+      readonly isImplied: boolean;
+    }
+  | { readonly kind: "event"; readonly message: Envelope; readonly at: number; readonly event: EventData }
+  | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
+  | { readonly kind: "timer"; readonly id: string; readonly generation: number }
+  | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
+  | { readonly kind: "attempt"; readonly address: string }
+  | { readonly kind: "action"; readonly seq: number; readonly index: number; readonly error: ErrorData | undefined }
+  | { readonly kind: "end"; readonly how: "stop" | "terminate"; readonly message: Envelope };
+
+export interface ChildStart {
+  readonly parent: ParentLink;
+  readonly path: readonly string[];
+}
+
+export type EffectResult =
+  | { readonly ok: true; readonly output: unknown }
+  | { readonly ok: false; readonly error: ErrorData };
+
+/** `stepped`: recorded as a step. `passed`: nothing of the agent changed; the message is done with. */
+export type Outcome =
+  | {
+      readonly kind: "stepped";
+      readonly after: Activated;
+      /** From the state before to the state after. */
+      readonly delta: Delta | undefined;
+      readonly cause: Cause;
+      readonly sends: readonly Send[];
+      readonly answers: readonly GivenAnswer[];
+      readonly emitted: readonly EventData[];
+      readonly logs: readonly LogLine[];
+      /** Inline actions, to run once after the commit, if this process lives. */
+      readonly actions: readonly InlineAction[];
+      readonly error: ErrorData | undefined;
+    }
+  | {
+      readonly kind: "passed";
+      readonly why: string;
+      readonly sends: readonly Send[];
+      readonly answers: readonly GivenAnswer[];
+    };
+
+export interface Send {
+  readonly to: Address;
+  readonly body: Body;
+}
+
+export interface LogLine {
+  readonly label: string | undefined;
+  readonly value: unknown;
+}
+
+export interface InlineAction {
+  readonly name: string;
+  /** Of the owed action that this is a run of; `undefined` for an inline one. */
+  readonly owed: { readonly seq: number; readonly index: number } | undefined;
+  readonly run: () => void;
+}
+
+/** Takes one input through an agent. Never throws for what a user's code or message does: that is an outcome (D9). */
+export function takeStep(request: StepRequest): Outcome {
+  const { before, input } = request;
+  if (input.kind === "start") return before === undefined ? begin(request, input) : alreadyStarted(before, input);
+  if (before === undefined) return notStarted(input);
+  const repeat = answerRepeat(before.state, input);
+  if (repeat !== undefined) return repeat;
+  if (before.state.status !== "active") return ended(before.state, input);
+  const work = new Work(request, before);
+  switch (input.kind) {
+    case "event":
+      return work.takeEvent(input);
+    case "child":
+      return work.takeNews(input.news);
+    case "timer":
+      return work.fire(input.id, input.generation);
+    case "effect":
+      return work.takeResult(input.address, input.attempt, input.result);
+    case "attempt":
+      return work.beginAttempt(input.address);
+    case "action":
+      return work.settleAction(input.seq, input.index, input.error);
+    case "end":
+      return work.end(input.how, input.message);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ without a machine's step
+
+type StartInput = Extract<StepInput, { kind: "start" }>;
+
+function begin(request: StepRequest, start: StartInput): Outcome {
+  const seq = request.seqBefore + 1;
+  const { child } = start;
+  const context: StepContext = {
+    agent: request.agent,
+    ...(child === undefined ? {} : { parent: { address: child.parent.address } }),
+    seq,
+    now: request.now,
+    birth: request.birth,
+    message: describeMessage(start.message),
+  };
+  let outcome: Outcome;
+  try {
+    const input = child === undefined ? validateInput(request.definition, start.input) : start.input;
+    const result = init(request.machine, input, context);
+    checkResult(request, undefined, result);
+    const work = new Work(request, { state: unborn(request, start, result), live: result.next });
+    const cause: Cause = { kind: "start", id: start.message.id, input: start.input, parent: child?.parent };
+    outcome = work.finish(result, cause);
+  } catch (thrown) {
+    const error = start.isImplied
+      ? encodeError(notStartedError(request.agent, thrown))
+      : failure("agent.start-failed", thrown);
+    return pass(
+      "start-failed",
+      refuse(start.message, request.seqBefore, error),
+      tellParent(child?.parent, request, decodeError(error)),
+    );
+  }
+  if (outcome.kind !== "stepped" || start.isImplied) return outcome;
+  return { ...outcome, answers: [...outcome.answers, ...answerTo(start.message, { ok: true, seq, value: true })] };
+}
+
+/** The state that an agent's first step goes on from. */
+function unborn(
+  { birth, definition, seqBefore, now }: StepRequest,
+  { child }: StartInput,
+  begun: EngineResult,
+): AgentState {
+  return {
+    birth,
+    version: definition.version,
+    seq: seqBefore,
+    now,
+    status: "active",
+    machine: encode(begun.next),
+    ...(child === undefined ? {} : { parent: child.parent }),
+    path: child?.path ?? [],
+    asks: [],
+    timers: {},
+    effects: {},
+    children: {},
+    owed: [],
+    keys: new Map(),
+    errorCount: 0,
+  };
+}
+
+function alreadyStarted(before: Activated, start: StartInput): Outcome {
+  return pass("already-started", answerTo(start.message, { ok: true, seq: before.state.seq, value: false }), []);
+}
+
+function notStarted(input: Exclude<StepInput, StartInput>): Outcome {
+  if (!("message" in input)) return pass("no-agent", [], []);
+  const error = encodeError(notStartedError(input.message.to));
+  return pass("not-started", refuse(input.message, 0, error), []);
+}
+
+function notStartedError(agent: string, cause?: unknown): DormouseError {
+  const reason = cause instanceof Error ? ` (its machine, begun without input: ${cause.message})` : "";
+  return new DormouseError(
+    "conflict",
+    "agent.not-started",
+    `there is no such agent, and it does not begin by itself; begin it with start(input)${reason}: agent=${agent}`,
+    { cause },
+  );
+}
+
+/** A message under an idempotency key that was taken before: never a second run (D4). */
+function answerRepeat(state: AgentState, input: StepInput): Outcome | undefined {
+  if (input.kind !== "event") return undefined;
+  const { message } = input;
+  const keyed = message.key === undefined ? undefined : state.keys.get(message.key);
+  if (keyed === undefined) return undefined;
+  if (keyed.answer !== undefined) return pass("repeat", answerTo(message, keyed.answer), []);
+  if (message.ask === undefined || !state.asks.some((ask) => ask.handledId === keyed.id)) return pass("repeat", [], []);
+  return undefined;
+}
+
+function ended(state: AgentState, input: Exclude<StepInput, StartInput>): Outcome {
+  if (!("message" in input)) return pass("ended", [], []);
+  return pass("ended", refuse(input.message, state.seq, endedError(input.message.to, state.status)), []);
+}
+
+function pass(why: string, answers: readonly GivenAnswer[], sends: readonly Send[]): Outcome {
+  return { kind: "passed", why, answers, sends };
+}
+
+function endedError(agent: string, status: AgentStatus): ErrorData {
+  return encodeError(
+    new DormouseError(
+      "failed",
+      "agent.ended",
+      `the agent has ended and takes no more events; read() or result() tell how: agent=${agent} status=${status}`,
+    ),
+  );
+}
+
+function tellParent(parent: ParentLink | undefined, request: StepRequest, error: unknown): Send[] {
+  if (parent === undefined) return [];
+  const body: Body = { kind: "child", id: parent.id, child: request.agent, news: { kind: "error", error } };
+  return [{ to: parent.address, body }];
+}
+
+// ------------------------------------------------------------------------------------------------------ with a machine's step
+
+/** One step under way: the state it builds, and what it gathers to be let out. */
+class Work {
+  readonly #request: StepRequest;
+  readonly #before: Activated;
+  readonly #now: number;
+  readonly #seq: number;
+  readonly #sends: Send[] = [];
+  readonly #answers: GivenAnswer[] = [];
+  readonly #emitted: EventData[] = [];
+  readonly #logs: LogLine[] = [];
+  readonly #actions: InlineAction[] = [];
+  #state: AgentState;
+  #measured: Measured | undefined;
+
+  constructor(request: StepRequest, before: Activated) {
+    this.#request = request;
+    this.#before = before;
+    this.#now = Math.max(request.now, before.state.now);
+    this.#seq = before.state.seq + 1;
+    this.#state = { ...before.state, seq: this.#seq, now: this.#now, version: request.definition.version };
+  }
+
+  takeEvent(input: Extract<StepInput, { kind: "event" }>): Outcome {
+    const { message } = input;
+    const repeated = message.key === undefined ? undefined : this.#state.keys.get(message.key);
+    if (repeated !== undefined) {
+      // An ask under a key whose first ask is still open: a new asker for the same answer.
+      this.#openAsk(message, input, repeated.id);
+      return this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event: input.event });
+    }
+    let event = input.event;
+    const refusal = this.#refuseEvent(event);
+    if (refusal !== undefined) return pass("refused", refuse(message, this.#before.state.seq, refusal), []);
+    try {
+      if (!isReservedEvent(event.type)) event = validateEvent(this.#request.definition, event);
+    } catch (thrown) {
+      return pass("refused", refuse(message, this.#before.state.seq, encodeError(thrown)), []);
+    }
+    if (message.key !== undefined) this.#rememberKey(message.key, message.id);
+    if (message.ask !== undefined) this.#openAsk(message, input, message.id);
+    const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
+    return this.#run(event, cause, message);
+  }
+
+  takeNews(news: Extract<Body, { kind: "child" }>): Outcome {
+    const current = this.#before.state.machine.children[news.id];
+    // An earlier child of that id: what it says is of a life that is over.
+    if (current?.address !== news.child) return pass("stale-child", [], []);
+    if (news.news.kind !== "snapshot") this.#dropChild(news.child);
+    const event = newsEvent(news);
+    return this.#run(event, { kind: "child", child: news.child, event }, undefined);
+  }
+
+  fire(id: string, generation: number): Outcome {
+    const timer = this.#before.state.timers[id];
+    if (timer === undefined || timer.generation !== generation || timer.due > this.#now) {
+      return pass("stale-timer", [], []);
+    }
+    this.#setTimers(without(this.#state.timers, id));
+    const cause: Cause = { kind: "timer", timer: id, event: timer.event };
+    if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
+    this.#send(timer.to, timer.event);
+    return this.#finishUnchanged(cause);
+  }
+
+  takeResult(address: string, attempt: number, result: EffectResult): Outcome {
+    const effect = this.#before.state.effects[address];
+    if (effect === undefined || effect.attempt !== attempt) return pass("stale-effect", [], []);
+    this.#state = { ...this.#state, effects: without(this.#state.effects, address) };
+    const event = result.ok ? doneEvent(effect.id, result.output) : errorEvent(effect.id, decodeError(result.error));
+    return this.#run(event, { kind: "effect", address, attempt, event }, undefined);
+  }
+
+  beginAttempt(address: string): Outcome {
+    const effect = this.#before.state.effects[address];
+    if (effect === undefined) return pass("stale-effect", [], []);
+    const attempt = effect.attempt + 1;
+    this.#state = { ...this.#state, effects: { ...this.#state.effects, [address]: { ...effect, attempt } } };
+    return this.#finishUnchanged({ kind: "attempt", address, attempt });
+  }
+
+  settleAction(seq: number, index: number, error: ErrorData | undefined): Outcome {
+    const owed = this.#state.owed.find((action) => action.seq === seq && action.index === index);
+    if (owed === undefined) return pass("stale-action", [], []);
+    this.#state = {
+      ...this.#state,
+      owed: this.#state.owed.filter((action) => action !== owed),
+      errorCount: this.#state.errorCount + (error === undefined ? 0 : 1),
+    };
+    return this.#finishUnchanged({ kind: "action", name: owed.name, seq, index }, error);
+  }
+
+  end(how: "stop" | "terminate", message: Envelope): Outcome {
+    const { body } = message;
+    // A stop of an earlier parent, for an earlier child of this address.
+    if (body.kind === "stop" && body.parent !== this.#state.parent?.address) return pass("stale-stop", [], []);
+    this.#endWith("stopped");
+    this.#answers.push(...answerTo(message, { ok: true, seq: this.#seq, value: undefined }));
+    return this.#finishUnchanged({ kind: "end", how });
+  }
+
+  /** Folds what the engine gave into the state and into what is let out. */
+  finish(result: EngineResult, cause: Cause): Outcome {
+    this.#foldWaysOut(result.waysOut);
+    const machine = encode(result.next);
+    this.#state = { ...this.#state, machine };
+    if (machine.status !== "active") this.#endWith(machine.status);
+    else if (this.#state.parent?.isSnapshotSynced === true) {
+      const { status, value, context, output } = describe(result.next);
+      this.#tellParent({ kind: "snapshot", snapshot: { status, value, context, output } });
+    }
+    this.#pruneAsks();
+    checkStateBytes(this.#request, this.#state, this.#measure());
+    return this.#stepped({ state: this.#state, live: result.next }, cause, undefined);
+  }
+
+  #run(event: EventData, cause: Cause, message: Envelope | undefined): Outcome {
+    const { machine } = this.#request;
+    const { parent } = this.#state;
+    const context: StepContext = {
+      agent: this.#request.agent,
+      ...(parent === undefined ? {} : { parent: { address: parent.address } }),
+      seq: this.#seq,
+      now: this.#now,
+      birth: this.#state.birth,
+      message:
+        message === undefined ? describeCause(this.#request.agent, this.#seq, this.#now) : describeMessage(message),
+    };
+    // One that was just read is not frozen yet; one that is costs a look.
+    if (this.#request.freezeContexts) freezeData(encode(this.#before.live).context);
+    const asked = this.#state;
+    try {
+      const result = step(machine, this.#before.live, event, context);
+      checkResult(this.#request, this.#before, result);
+      if (result.isTaken) return this.finish(result, cause);
+    } catch (thrown) {
+      this.#takeBack(asked);
+      return this.#fail(failure("agent.step-failed", thrown), cause, message);
+    }
+    if (message !== undefined) return this.#notTaken(message, event);
+    return this.#finishUnchanged(cause);
+  }
+
+  /** Forgets all that the machine asked for. */
+  #takeBack(state: AgentState): void {
+    this.#state = state;
+    for (const list of [this.#sends, this.#answers, this.#emitted, this.#logs, this.#actions]) list.length = 0;
+  }
+
+  #refuseEvent(event: EventData): ErrorData | undefined {
+    if (!isReservedEvent(event.type)) return undefined;
+    return encodeError(
+      new DormouseError(
+        "invalid",
+        "event.reserved",
+        `events that begin with "xstate." are the machine's own; send an event of another type: type=${event.type}`,
+      ),
+    );
+  }
+
+  #notTaken(message: Envelope, event: EventData): Outcome {
+    if (message.ask === undefined && message.key === undefined) return pass("not-taken", [], []);
+    const { value, accepts } = describe(this.#before.live);
+    const error = encodeError(
+      new DormouseError(
+        "conflict",
+        "event.not-taken",
+        `the agent takes no such event in its present state: agent=${this.#request.agent} type=${event.type} ` +
+          `state=${JSON.stringify(value)} accepts=${accepts.join(",") || "(none)"}`,
+      ),
+    );
+    if (message.key === undefined) return pass("not-taken", refuse(message, this.#before.state.seq, error), []);
+    this.#answer((ask) => ask.handledId === message.id, { ok: false, seq: this.#seq, error });
+    return this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
+  }
+
+  /** The machine threw: its state stays as it was, and what it would have asked for is not (D9). */
+  #fail(error: ErrorData, cause: Cause, message: Envelope | undefined): Outcome {
+    this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+    if (message !== undefined) {
+      this.#answer((ask) => ask.handledId === message.id, { ok: false, seq: this.#seq, error });
+    }
+    if (this.#request.definition.onError === "fail" || this.#state.parent !== undefined) {
+      this.#state = { ...this.#state, machine: { ...this.#state.machine, status: "error", error: decodeError(error) } };
+      this.#endWith("error");
+    }
+    return this.#stepped({ state: this.#state, live: this.#before.live }, cause, error);
+  }
+
+  #finishUnchanged(cause: Cause, error?: ErrorData): Outcome {
+    return this.#stepped({ state: this.#state, live: this.#before.live }, cause, error);
+  }
+
+  #stepped(after: Activated, cause: Cause, error: ErrorData | undefined): Outcome {
+    this.#pruneAsks();
+    const { delta, bytesAtMost } = this.#measure();
+    sizes.set(this.#state, bytesAtMost);
+    return {
+      kind: "stepped",
+      after: { state: this.#state, live: after.live },
+      delta,
+      cause,
+      sends: this.#sends,
+      answers: this.#answers,
+      emitted: this.#emitted,
+      logs: this.#logs,
+      actions: this.#actions,
+      error,
+    };
+  }
+
+  /** What the step changed, and what the state now takes at most. */
+  #measure(): Measured {
+    if (this.#measured?.state === this.#state) return this.#measured;
+    const before = this.#request.before?.state;
+    const { delta, bytes } = measuredDiff(before, this.#state);
+    const bytesAtMost = (before === undefined ? 0 : sizeAtMost(before)) + bytes * textBytesMax;
+    this.#measured = { state: this.#state, delta, bytesAtMost };
+    return this.#measured;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- ways out
+
+  #foldWaysOut(waysOut: readonly WayOut[]): void {
+    waysOut.forEach((way, index) => {
+      switch (way.kind) {
+        case "send":
+          this.#send(way.to, way.event);
+          return;
+        case "timer": {
+          const timer: Timer = {
+            generation: this.#seq,
+            due: this.#now + Math.max(0, Math.ceil(way.delayMs)),
+            event: way.event,
+            ...(way.to === undefined ? {} : { to: way.to }),
+          };
+          this.#setTimers({ ...this.#state.timers, [way.id]: timer });
+          return;
+        }
+        case "cancel-timer":
+          this.#setTimers(without(this.#state.timers, way.id));
+          return;
+        case "start-effect": {
+          const effect = { id: way.id, src: way.src, input: way.input, attempt: 1 };
+          this.#state = { ...this.#state, effects: { ...this.#state.effects, [way.address]: effect } };
+          return;
+        }
+        case "start-child":
+          this.#startChild(way);
+          return;
+        case "stop":
+          this.#stop(way.address);
+          return;
+        case "reply":
+          this.#reply(way.value);
+          return;
+        case "reply-to":
+          this.#replyTo(way.eventType, way.messageId, way.value);
+          return;
+        case "emit":
+          this.#emitted.push(way.event);
+          return;
+        case "log":
+          this.#logs.push({ label: way.label, value: way.value });
+          return;
+        case "action":
+          this.#owe(way, index);
+      }
+    });
+  }
+
+  #send(to: string, event: EventData): void {
+    this.#sends.push({ to: parseAddress(to).address, body: { kind: "event", event } });
+  }
+
+  #startChild(way: Extract<WayOut, { kind: "start-child" }>): void {
+    const { address, id, input, path, isSnapshotSynced } = way;
+    const parent: ParentLink = { address: this.#request.agent, id, isSnapshotSynced };
+    this.#sends.push({ to: address, body: { kind: "start-child", input, parent, path } });
+    this.#state = { ...this.#state, children: { ...this.#state.children, [address]: { id } } };
+  }
+
+  #stop(address: Address): void {
+    if (this.#state.effects[address] !== undefined) {
+      this.#state = { ...this.#state, effects: without(this.#state.effects, address) };
+    }
+    if (this.#state.children[address] === undefined) return;
+    this.#dropChild(address);
+    this.#sends.push({ to: address, body: { kind: "stop", parent: this.#request.agent } });
+  }
+
+  #dropChild(address: string): void {
+    this.#state = { ...this.#state, children: without(this.#state.children, address) };
+  }
+
+  #owe(way: Extract<WayOut, { kind: "action" }>, index: number): void {
+    const { name, params, event, run } = way;
+    if (!way.isNamed) {
+      this.#actions.push({ name, owed: undefined, run });
+      return;
+    }
+    this.#state = { ...this.#state, owed: [...this.#state.owed, { seq: this.#seq, index, name, params, event }] };
+    this.#actions.push({ name, owed: { seq: this.#seq, index }, run });
+  }
+
+  #setTimers(timers: { readonly [id: string]: Timer }): void {
+    if (timers !== this.#state.timers) this.#state = { ...this.#state, timers };
+  }
+
+  #tellParent(news: Extract<Body, { kind: "child" }>["news"]): void {
+    const { parent } = this.#state;
+    if (parent === undefined) return;
+    this.#sends.push({ to: parent.address, body: { kind: "child", id: parent.id, child: this.#request.agent, news } });
+  }
+
+  /** The agent takes no more events: nothing of it stays under way, and everyone who waits for it hears. */
+  #endWith(status: AgentStatus): void {
+    for (const address of Object.keys(this.#state.children)) this.#stop(address as Address);
+    this.#state = { ...this.#state, status, timers: {}, effects: {} };
+    const { machine } = this.#state;
+    if (status === "done") this.#tellParent({ kind: "done", output: machine.output });
+    if (status === "error") this.#tellParent({ kind: "error", error: machine.error });
+    const error = endedError(this.#request.agent, status);
+    this.#answer(() => true, { ok: false, seq: this.#seq, error });
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- asks
+
+  #openAsk(message: Envelope, input: Extract<StepInput, { kind: "event" }>, handledId: string): void {
+    if (message.ask === undefined) return;
+    const { replyTo, patienceMs }: AskedBy = message.ask;
+    const ask: OpenAsk = {
+      id: message.id,
+      handledId,
+      eventType: input.event.type,
+      replyTo,
+      until: input.at + patienceMs,
+    };
+    this.#state = { ...this.#state, asks: [...this.#state.asks, ask] };
+  }
+
+  #reply(value: unknown): void {
+    const { input } = this.#request;
+    if (input.kind !== "event") return;
+    const { message } = input;
+    this.#answer((ask) => ask.handledId === message.id, this.#replyAnswer(input.event.type, value));
+  }
+
+  #replyTo(eventType: string, messageId: string | undefined, value: unknown): void {
+    this.#answer(
+      (ask) => ask.eventType === eventType && (messageId === undefined || ask.handledId === messageId),
+      this.#replyAnswer(eventType, value),
+    );
+  }
+
+  #replyAnswer(eventType: string, value: unknown): Answer {
+    try {
+      return { ok: true, seq: this.#seq, value: validateReply(this.#request.definition, eventType, value) };
+    } catch (thrown) {
+      return { ok: false, seq: this.#seq, error: encodeError(thrown) };
+    }
+  }
+
+  /** Answers the open asks that `isMeant` picks, and keeps the answer with their idempotency keys. The first answer counts. */
+  #answer(isMeant: (ask: OpenAsk) => boolean, answer: Answer): void {
+    const meant = this.#state.asks.filter(isMeant);
+    if (meant.length === 0) return;
+    const handled = new Set(meant.map((ask) => ask.handledId));
+    for (const { id, replyTo } of meant) this.#answers.push({ id, replyTo, answer });
+    let keys = this.#state.keys;
+    for (const [key, keyed] of keys) {
+      if (handled.has(keyed.id)) keys = new Map(keys).set(key, { ...keyed, answer });
+    }
+    this.#state = { ...this.#state, keys, asks: this.#state.asks.filter((ask) => !meant.includes(ask)) };
+  }
+
+  #pruneAsks(): void {
+    const { asks, keys } = this.#state;
+    if (asks.length === 0) return;
+    const keyed = new Set([...keys.values()].map((message) => message.id));
+    const open = asks.filter((ask) => ask.until > this.#now || keyed.has(ask.handledId));
+    if (open.length !== asks.length) this.#state = { ...this.#state, asks: open };
+  }
+
+  #rememberKey(key: string, id: string): void {
+    const keys = new Map(this.#state.keys);
+    for (const [old, keyed] of keys) {
+      const age = this.#now - keyed.at;
+      const isOver = age > idempotencyKeyMsMax || (keys.size >= idempotencyKeysMax && age > idempotencyKeyMsMin);
+      if (!isOver) break;
+      keys.delete(old);
+    }
+    keys.set(key, { id, at: this.#now });
+    this.#state = { ...this.#state, keys };
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ leaves
+
+/** What an envelope holds beside its event: two addresses and their like. */
+const envelopeBytesMax = 4_096;
+
+/** What was found to be data before: contexts are not changed in place, so only what is new is walked (D8). */
+const knownData = new WeakSet<object>();
+
+interface Measured {
+  readonly state: AgentState;
+  readonly delta: Delta | undefined;
+  bytesAtMost: number;
+}
+
+/** Bytes of UTF-8 per unit of a string, at most: sizes by length are too small by this. */
+const textBytesMax = 3;
+/** By state, what it takes at most: the sum of what its steps changed since it was measured. */
+const sizes = new WeakMap<AgentState, number>();
+
+function sizeAtMost(state: AgentState): number {
+  const known = sizes.get(state);
+  if (known !== undefined) return known;
+  const bytes = measuredDiff(undefined, state).bytes * textBytesMax;
+  sizes.set(state, bytes);
+  return bytes;
+}
+
+/** Measures a state only when by what was added it may be too large. */
+function checkStateBytes({ agent, stateBytesMax }: StepRequest, state: AgentState, measured: Measured): void {
+  if (measured.bytesAtMost <= stateBytesMax) return;
+  const bytes = encodeValue(state).length;
+  if (bytes <= stateBytesMax) {
+    measured.bytesAtMost = bytes;
+    return;
+  }
+  throw new DormouseError(
+    "invalid",
+    "state.too-large",
+    `the agent's state would not fit; keep large values elsewhere and their names in context, or give them up: ` +
+      `agent=${agent} bytes=${bytes} bytesMax=${stateBytesMax}`,
+  );
+}
+
+/** Refuses what cannot be durable, before anything of the step is kept. */
+function checkResult(request: StepRequest, before: Activated | undefined, result: EngineResult): void {
+  const { agent } = request;
+  if (result.waysOut.length > waysOutMax) {
+    throw new DormouseError(
+      "invalid",
+      "step.too-many-ways-out",
+      `one step asked for too much; spread it over several events: agent=${agent} count=${result.waysOut.length}`,
+    );
+  }
+  const { context, output } = describe(result.next);
+  const contextBefore = before === undefined ? undefined : describe(before.live).context;
+  if (context !== contextBefore) {
+    checkData(context, { what: "context", code: "state.not-data", of: agent, known: knownData });
+    if (request.freezeContexts) freezeData(context);
+  }
+  if (output !== undefined) checkData(output, { what: "output", code: "state.not-data", of: agent });
+  for (const way of result.waysOut) checkWayOut(agent, way);
+}
+
+/** Refuses an event that no mailbox would take; measured only when by its length it may be too large. */
+function checkEventBytes(agent: Address, event: unknown, what: "event" | "input"): void {
+  if (measuredDiff(undefined, event).bytes * textBytesMax <= eventBytesMax - envelopeBytesMax) return;
+  const bytes = encodeValue(event).length;
+  if (bytes <= eventBytesMax - envelopeBytesMax) return;
+  throw new DormouseError(
+    "invalid",
+    `${what}.too-large`,
+    `an ${what} to another agent must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: ` +
+      `agent=${agent} bytes=${bytes}`,
+  );
+}
+
+function checkWayOut(agent: Address, way: WayOut): void {
+  switch (way.kind) {
+    case "send":
+    case "timer":
+      checkData(way.event, { what: "event", code: "event.not-data", of: agent });
+      if (way.to !== undefined) checkEventBytes(agent, way.event, "event");
+      return;
+    case "emit":
+      checkData(way.event, { what: "event", code: "event.not-data", of: agent });
+      return;
+    case "start-effect":
+      checkData(way.input, { what: "input", code: "input.not-data", of: agent });
+      return;
+    case "start-child":
+      checkData(way.input, { what: "input", code: "input.not-data", of: agent });
+      checkEventBytes(agent, way.input, "input");
+      return;
+    case "reply":
+    case "reply-to":
+      checkData(way.value, { what: "reply", code: "reply.not-data", of: agent });
+      return;
+    case "action":
+      checkData(way.params, { what: "params", code: "action.not-data", of: agent });
+      return;
+    case "log":
+      checkData(way.value, { what: "log", code: "log.not-data", of: agent });
+      return;
+    case "cancel-timer":
+    case "stop":
+  }
+}
+
+function newsEvent({ id, news }: Extract<Body, { kind: "child" }>): EventData {
+  switch (news.kind) {
+    case "done":
+      return doneEvent(id, news.output);
+    case "error":
+      return errorEvent(id, news.error);
+    case "snapshot":
+      return snapshotEvent(id, news.snapshot);
+  }
+}
+
+/** What user code threw, as its asker is told: with the reason that a typed error of ours already gives, if it is one. */
+function failure(code: string, thrown: unknown): ErrorData {
+  if (thrown instanceof DormouseError) return encodeError(thrown);
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return encodeError(
+    new DormouseError("failed", code, `the agent's own code threw; its state is as it was before: ${reason}`, {
+      cause: thrown,
+    }),
+  );
+}
+
+function refuse(message: Envelope, seq: number, error: ErrorData): GivenAnswer[] {
+  return answerTo(message, { ok: false, seq, error });
+}
+
+function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
+  return message.ask === undefined ? [] : [{ id: message.id, replyTo: message.ask.replyTo, answer }];
+}
+
+function describeMessage(message: Envelope): Message {
+  return {
+    id: message.id as Message["id"],
+    ...(message.from === undefined ? {} : { from: message.from }),
+    sentAt: message.sentAt,
+    isAsked: message.ask !== undefined,
+  };
+}
+
+/** What `message()` tells in a step that no message caused: a timer's, an effect's. */
+function describeCause(agent: Address, seq: number, now: number): Message {
+  return { id: `${agent}#${seq}` as Message["id"], sentAt: now, isAsked: false };
+}
+
+function without<T>(object: { readonly [key: string]: T }, key: string): { readonly [key: string]: T } {
+  if (!(key in object)) return object;
+  const { [key]: _dropped, ...rest } = object;
+  return rest;
+}

@@ -1,0 +1,80 @@
+/** Runs a host in this process: on a folder, where it is the folder's one host. */
+import { type AnyAgentDefinition, type Observe, type Settings, startIncarnation } from "@dormouse/core";
+import { type Client, makeClient } from "@dormouse/client";
+import { openHostFolder } from "@dormouse/local";
+import { folderOf } from "./drivers.ts";
+
+export interface HostOptions {
+  /** The agent types that this host runs. */
+  readonly agents: readonly AnyAgentDefinition[];
+  /** Default `"default"`. */
+  readonly app?: string;
+  /** Where agents live. Default `"file:./.dormouse"`, mailbox and store in one folder. */
+  readonly store?: string;
+  /** Ends the host as `drain` does. */
+  readonly signal?: AbortSignal;
+  /** Plain data; each has a default. */
+  readonly settings?: Settings;
+  /** Told of everything that happens, synchronously. */
+  readonly observe?: Observe;
+}
+
+/** A running host. `await using` drains it at the end of its block. */
+export interface Host extends AsyncDisposable {
+  /** Sends, asks and reads within this process. */
+  readonly client: Client;
+  /** The name of this run; another run of the same folder has another. */
+  readonly incarnation: string;
+  /** Resolves when the host is over; rejects with what ended it, if it was not `drain`. */
+  readonly ended: Promise<void>;
+  /** Stops taking messages, commits and settles what was taken, gives the folder up. Loses nothing. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Starts a host: its agents take their messages from now on, and go on where an earlier host stopped, however it ended.
+ *
+ * @returns When every agent's waiting messages have been picked up.
+ * @throws DormouseError `conflict` (`folder.in-use`): another host runs on the folder, whose process it names;
+ * `invalid` (a definition, a setting, the store's URL); `unavailable` (`store.full`, `store.not-writable`); `corrupt`.
+ * @example
+ * ```ts
+ * await using host = await startHost({ agents: [counter] });
+ * await host.client.agent(counter, "acme").ask({ type: "add", by: 1 });
+ * ```
+ * @see DESIGN.md, section 15
+ */
+export async function startHost(options: HostOptions): Promise<Host> {
+  options.signal?.throwIfAborted();
+  const folder = await openHostFolder(folderOf(options.store));
+  try {
+    const { agents, app, settings, observe } = options;
+    const incarnation = await startIncarnation({
+      agents,
+      ports: folder.ports,
+      ...(app === undefined ? {} : { app }),
+      ...(settings === undefined ? {} : { settings }),
+      ...(observe === undefined ? {} : { observe }),
+    });
+    const client = makeClient({ app: incarnation.app, ports: folder.ports });
+    const end = async (): Promise<void> => {
+      const error = await incarnation.ended;
+      await client.close();
+      await folder.close();
+      if (error !== undefined) throw error;
+    };
+    const ended = end();
+    // Whoever does not ask how it ended need not handle it.
+    ended.catch(() => undefined);
+    const drain = async (): Promise<void> => {
+      await incarnation.drain();
+      await ended;
+    };
+    if (options.signal?.aborted === true) await drain();
+    options.signal?.addEventListener("abort", () => void drain(), { once: true });
+    return { client, incarnation: incarnation.id, ended, drain, [Symbol.asyncDispose]: drain };
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}

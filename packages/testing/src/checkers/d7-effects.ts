@@ -1,0 +1,111 @@
+/**
+ * D6: an effect that runs again is given the same idempotency key, which no other effect is given; D7: one whose result is
+ * recorded does not run again.
+ *
+ * By what effects themselves report, and the records that hold their results.
+ *
+ * Does not verify what a host does that was sealed and does not know it yet: it may begin what another has finished, and
+ * only the key can tell (D6).
+ */
+import type { Checker, Observation, Violation } from "./checker.ts";
+import { journalKindOf, readRecord } from "./stored.ts";
+
+interface Running {
+  readonly attempt: number;
+  readonly incarnation: string | undefined;
+}
+
+export class EffectsChecker implements Checker {
+  readonly name = "D6 and D7 effects";
+  readonly #violations: Violation[] = [];
+  readonly #keyOf = new Map<string, string>();
+  readonly #effectOf = new Map<string, string>();
+  /** By idempotency key: the record that holds the result. */
+  readonly #recorded = new Map<string, string>();
+  readonly #running = new Map<string, Running>();
+  readonly #incarnations = new Map<string, string>();
+  readonly #sealed = new Set<string>();
+
+  observe(observation: Observation): void {
+    switch (observation.type) {
+      case "stored":
+        this.#store(observation);
+        return;
+      case "effect-began":
+        this.#begin(observation);
+        return;
+      case "effect-ended":
+        this.#running.delete(`${observation.party} ${observation.idempotencyKey}`);
+        return;
+      case "host-started":
+      case "host-ended":
+      case "deleted":
+      case "appended":
+      case "trimmed":
+      case "tail-lost":
+      case "published":
+      case "called":
+      case "returned":
+      case "final":
+      case "at-rest":
+    }
+  }
+
+  finish(): readonly Violation[] {
+    return this.#violations;
+  }
+
+  #store({ party, name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
+    const [room = "", incarnation = ""] = name.split("/");
+    // An incarnation probes the store before all else, under its own name.
+    if (room === "probe") this.#incarnations.set(party, incarnation);
+    if (room !== "journal") return;
+    const kind = journalKindOf(bytes);
+    if (kind === "seal") this.#sealed.add(incarnation);
+    if (kind !== "record") return;
+    for (const { entries } of readRecord(bytes).parts) {
+      for (const { cause } of entries) {
+        if (cause?.kind !== "effect" || cause.address === undefined) continue;
+        const before = this.#recorded.get(cause.address);
+        // A record that lands late on its own name, when that is deleted, says nothing new.
+        if (before !== undefined && before !== name) {
+          this.#broken("D7", `two results of ${cause.address} are recorded, in ${before} and ${name}`, atMs);
+        }
+        this.#recorded.set(cause.address, name);
+      }
+    }
+  }
+
+  #begin({
+    party,
+    agent,
+    effect,
+    idempotencyKey,
+    attempt,
+    atMs,
+  }: Extract<Observation, { type: "effect-began" }>): void {
+    const name = `${agent} ${effect}`;
+    const key = this.#keyOf.get(name) ?? idempotencyKey;
+    const owner = this.#effectOf.get(idempotencyKey) ?? name;
+    this.#keyOf.set(name, key);
+    this.#effectOf.set(idempotencyKey, owner);
+    if (key !== idempotencyKey) this.#broken("D6", `${name} runs under ${idempotencyKey}, and ran under ${key}`, atMs);
+    if (owner !== name) this.#broken("D6", `${idempotencyKey} is given to ${name}, and was to ${owner}`, atMs);
+    const incarnation = this.#incarnations.get(party);
+    const isSealed = incarnation !== undefined && this.#sealed.has(incarnation);
+    const record = this.#recorded.get(idempotencyKey);
+    if (record !== undefined && !isSealed) {
+      this.#broken("D7", `${party} runs ${name} again, whose result is in ${record}`, atMs);
+    }
+    const run = `${party} ${idempotencyKey}`;
+    const running = this.#running.get(run);
+    if (running?.incarnation === incarnation && running !== undefined) {
+      this.#broken("D6", `${party} runs attempt ${attempt} of ${name} beside attempt ${running.attempt}`, atMs);
+    }
+    this.#running.set(run, { attempt, incarnation });
+  }
+
+  #broken(invariant: "D6" | "D7", message: string, atMs: number): void {
+    this.#violations.push({ invariant, message, atMs });
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The clients of a simulated world: they do what the workloads draw, and tell the checkers what came of it.
+ *
+ * Owns: the count of operations, what is still open. Leaves to others: what to do (`workloads/`).
+ */
+import { type Client, makeClient } from "@dormouse/client";
+import { DormouseError } from "@dormouse/core";
+import type { App } from "@dormouse/core/protocol";
+import type { Book, ClientOutcome } from "./checkers/checker.ts";
+import type { Random } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Witness } from "./witness.ts";
+import type { Operation, Workload } from "./workloads/workload.ts";
+
+export interface SimulatedClientsOptions {
+  readonly scheduler: Scheduler;
+  readonly witness: Witness;
+  readonly workloads: readonly Workload[];
+  readonly count: number;
+  /** The longest pause between two operations of a client. */
+  readonly pauseMsMax: number;
+}
+
+const repeatsMax = 3;
+const readMsMax = 10_000;
+const settledMsMax = 20_000;
+
+export class SimulatedClients {
+  readonly #options: SimulatedClientsOptions;
+  readonly #open = new Set<Promise<void>>();
+  #operations = 0;
+  #isOver = false;
+
+  constructor(options: SimulatedClientsOptions) {
+    this.#options = options;
+  }
+
+  get operations(): number {
+    return this.#operations;
+  }
+
+  parties(): readonly string[] {
+    return Array.from({ length: this.#options.count }, (_, index) => `client-${index}`);
+  }
+
+  /** Works until `stop` is called; resolves when each operation has returned. */
+  async run(app: Promise<App>): Promise<void> {
+    const found = await app;
+    await Promise.all(this.parties().map((party) => this.#runClient(party, found)));
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  #runClient(party: string, app: App): Promise<void> {
+    const { scheduler, witness, workloads, pauseMsMax } = this.#options;
+    const random = scheduler.randomFor(`workload/${party}`);
+    return new Promise((resolve, reject) => {
+      const work = async (): Promise<void> => {
+        const client = makeClient({ app, ports: witness.open(party) });
+        while (!this.#isOver) {
+          const operation = random.pick(workloads).draw(random);
+          const performed = this.#perform(client, party, operation, random);
+          this.#open.add(performed);
+          void performed.then(() => this.#open.delete(performed));
+          // Half of them wait for what came of it; the others go on, so that many are under way at once.
+          if (random.chance(0.4)) await performed;
+          if (random.chance(0.7)) await sleep(scheduler, party, random.skewed(1, pauseMsMax));
+        }
+        await Promise.all(this.#open);
+        await client.close();
+      };
+      scheduler.add({ party, label: "begins", delayMs: 0, run: () => void work().then(resolve, reject) });
+    });
+  }
+
+  async #perform(client: Client, party: string, operation: Operation, random: Random): Promise<void> {
+    if (operation.isRepeated !== true) return this.#call(client, party, operation, random, undefined);
+    const idempotencyKey = `key-${this.#operations}`;
+    for (let repeat = 0; repeat < repeatsMax; repeat += 1) {
+      const called = this.#call(client, party, operation, random, idempotencyKey);
+      if (random.chance(0.3)) this.#open.add(called.then(() => undefined));
+      else await called;
+      await sleep(this.#options.scheduler, party, random.skewed(1, 4_000));
+    }
+  }
+
+  async #call(
+    client: Client,
+    party: string,
+    { verb, agent, key, event, isToFail = false }: Operation,
+    random: Random,
+    idempotencyKey: string | undefined,
+  ): Promise<void> {
+    const { scheduler, witness } = this.#options;
+    this.#operations += 1;
+    const operation = this.#operations;
+    const address = `${agent.type}/${key}`;
+    const keyed = idempotencyKey === undefined ? {} : { idempotencyKey };
+    const what = { verb, agent: address, event: event.type, isToFail, ...keyed };
+    witness.observe({ type: "called", operation, party, what });
+    scheduler.note(
+      `#${operation} ${verb} ${address} ${event.type}${idempotencyKey === undefined ? "" : ` under ${idempotencyKey}`}`,
+      party,
+    );
+    const ref = client.agent(agent.type, key);
+    const message = { ...event, from: party, n: operation };
+    let outcome: ClientOutcome;
+    try {
+      switch (verb) {
+        case "ask": {
+          const timeout = random.pick([2_000, 10_000, 30_000, 60_000]);
+          outcome = { is: "answered", value: await ref.ask(message, { timeout, ...keyed }) };
+          break;
+        }
+        case "send": {
+          const timeout = random.pick([undefined, undefined, 3_000, 30_000]);
+          const limits = timeout === undefined ? {} : { timeout };
+          outcome = { is: "accepted", messageId: await ref.send(message, { ...limits, ...keyed }) };
+          break;
+        }
+        case "read":
+          outcome = { is: "read", book: bookOf(await ref.read({ timeout: readMsMax })) };
+      }
+    } catch (error) {
+      outcome = outcomeOf(error);
+    }
+    scheduler.note(`#${operation} ${textOf(outcome)}`, party);
+    witness.observe({ type: "returned", operation, outcome });
+  }
+}
+
+/** Looks at every agent when faults have stopped, as any client could. */
+export class Auditor {
+  readonly #party = "auditor";
+  readonly #options: Pick<SimulatedClientsOptions, "scheduler" | "witness" | "workloads">;
+  #client: Client | undefined;
+
+  constructor(options: Pick<SimulatedClientsOptions, "scheduler" | "witness" | "workloads">) {
+    this.#options = options;
+  }
+
+  /** Reads all agents, tells their books, and gives their contexts by address; what cannot be read is missing. */
+  look(app: App): Promise<ReadonlyMap<string, unknown>> {
+    const { scheduler, witness, workloads } = this.#options;
+    const addresses = workloads.flatMap((workload) => workload.addresses);
+    return new Promise((resolve, reject) => {
+      const look = async (): Promise<ReadonlyMap<string, unknown>> => {
+        this.#client ??= makeClient({ app, ports: witness.open(this.#party) });
+        await this.#resumeAll(this.#client);
+        const contexts = new Map<string, unknown>();
+        for (const address of addresses) {
+          const state = await this.#read(this.#client, address);
+          if (state === "unreadable") continue;
+          if (state !== undefined) contexts.set(address, state.context);
+          witness.observe({ type: "final", agent: address, book: bookOf(state) });
+        }
+        return contexts;
+      };
+      scheduler.add({ party: this.#party, label: "looks", delayMs: 0, run: () => void look().then(resolve, reject) });
+    });
+  }
+
+  /** Deaths of hosts may have set agents aside that did nothing wrong: a person would take them back. */
+  async #resumeAll(client: Client): Promise<void> {
+    const { scheduler } = this.#options;
+    try {
+      for (const { agent, error } of await client.quarantined({ timeout: settledMsMax })) {
+        scheduler.note(`finds ${agent} set aside: ${error.message}`, this.#party);
+        const [type = "", key = ""] = agent.split("/");
+        await client.agent(type, key).resume({ timeout: settledMsMax });
+      }
+    } catch (error) {
+      scheduler.note(`cannot resume: ${String(error)}`, this.#party);
+    }
+  }
+
+  async #read(client: Client, address: string): Promise<{ readonly context: unknown } | undefined | "unreadable"> {
+    const [type = "", key = ""] = address.split("/");
+    try {
+      return await client.agent(type, key).read({ timeout: settledMsMax });
+    } catch (error) {
+      this.#options.scheduler.note(`cannot read ${address}: ${String(error)}`, this.#party);
+      return "unreadable";
+    }
+  }
+}
+
+function bookOf(state: { readonly context: unknown } | undefined): Book | undefined {
+  return (state?.context as { readonly book?: Book } | undefined)?.book;
+}
+
+function outcomeOf(error: unknown): ClientOutcome {
+  if (!(error instanceof DormouseError)) return { is: "refused", kind: "thrown", code: String(error) };
+  const { kind, code } = error;
+  if (kind === "timeout" || kind === "unavailable" || kind === "closed") return { is: "unknown", code };
+  return { is: "refused", kind, code };
+}
+
+function textOf(outcome: ClientOutcome): string {
+  switch (outcome.is) {
+    case "answered":
+      return `answered ${JSON.stringify(outcome.value)}`;
+    case "read":
+      return `read ${outcome.book?.taken.length ?? "nothing"}`;
+    case "refused":
+    case "unknown":
+      return `${outcome.is} ${outcome.code}`;
+    case "accepted":
+      return `accepted as ${outcome.messageId}`;
+  }
+}
+
+function sleep(scheduler: Scheduler, party: string, ms: number): Promise<void> {
+  return new Promise((resolve) => void scheduler.clockFor(party).schedule(ms, resolve));
+}

@@ -1,0 +1,262 @@
+/**
+ * The hosts of a simulated world: one process after the other, and now and then two at once.
+ *
+ * Owns: which processes live, when the next one begins, how each came to its end.
+ * Leaves to others: what ends them (`faults.ts`), what they do (the runtime, unchanged).
+ *
+ * H1  Each process is a party of its own: a party that has ended never runs again.
+ * H2  While faults go on, the next process begins when none is left, after a while. From `calm` on one begins at once.
+ * H3  A process that is sealed begins a new incarnation if no other process lives, else it exits.
+ */
+import {
+  type ActorOverrides,
+  type AnyAgentDefinition,
+  DormouseError,
+  type Incarnation,
+  type Observed,
+  type Settings,
+  startIncarnation,
+} from "@dormouse/core";
+import type { App } from "@dormouse/core/protocol";
+import type { MemoryWorld } from "@dormouse/local";
+import type { HostEnd } from "./checkers/checker.ts";
+import type { Random } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Witness } from "./witness.ts";
+import type { Outside } from "./workloads/workload.ts";
+
+export interface SimulatedHostsOptions {
+  readonly scheduler: Scheduler;
+  readonly world: MemoryWorld;
+  readonly witness: Witness;
+  readonly agents: readonly AnyAgentDefinition[];
+  readonly actors: (outside: Outside) => ActorOverrides;
+  readonly settings: Settings;
+  readonly partitions: number;
+  readonly isCautious: boolean;
+}
+
+interface Process {
+  readonly party: string;
+  incarnation: Incarnation | undefined;
+  isDraining: boolean;
+}
+
+const pauseMsMax = 30_000;
+const sealedPauseMsMax = 5_000;
+const drainMsMax = 120_000;
+
+export class SimulatedHosts {
+  /** The app, as the first process that came up found or made it. */
+  readonly app: Promise<App>;
+  readonly #options: SimulatedHostsOptions;
+  readonly #random: Random;
+  readonly #living = new Map<string, Process>();
+  #appFound: (app: App) => void = () => undefined;
+  #begun = 0;
+  #isCalm = false;
+
+  constructor(options: SimulatedHostsOptions) {
+    this.#options = options;
+    this.#random = options.scheduler.randomFor("hosts");
+    this.app = new Promise((resolve) => (this.#appFound = resolve));
+    options.scheduler.onEnd((party) => this.#ended(party));
+  }
+
+  /** The parties of processes that live. */
+  living(): readonly string[] {
+    return [...this.#living.keys()];
+  }
+
+  /** What the youngest process holds, if it is up. */
+  atRest(): { readonly party: string; readonly agentsInMemory: number; readonly effects: number } | undefined {
+    const youngest = [...this.#living.values()].at(-1);
+    if (youngest?.incarnation === undefined) return undefined;
+    const { agents, effects } = youngest.incarnation.activity();
+    return { party: youngest.party, agentsInMemory: agents, effects };
+  }
+
+  /** Begins a process. */
+  begin(): void {
+    const { scheduler, witness } = this.#options;
+    const party = `host-${this.#begun}`;
+    this.#begun += 1;
+    const process: Process = { party, incarnation: undefined, isDraining: false };
+    this.#living.set(party, process);
+    scheduler.add({
+      party,
+      label: "begins",
+      delayMs: 0,
+      run: () => {
+        witness.observe({ type: "host-started", party });
+        void this.#live(process);
+      },
+    });
+  }
+
+  /** Asks a process that is up to end cleanly; whether there is one. */
+  drain(random: Random): boolean {
+    const { scheduler } = this.#options;
+    const up = [...this.#living.values()].filter(
+      ({ incarnation, isDraining }) => incarnation !== undefined && !isDraining,
+    );
+    if (up.length === 0) return false;
+    const process = random.pick(up);
+    process.isDraining = true;
+    scheduler.add({
+      party: process.party,
+      label: "is to drain",
+      delayMs: 0,
+      run: () =>
+        void process.incarnation?.drain().then(
+          () => this.#exit(process, { is: "drained" }),
+          (error: unknown) => this.#exit(process, endOf(error)),
+        ),
+    });
+    // As an operator's machinery does: what does not end in time is killed.
+    scheduler.add({
+      label: `drain of ${process.party} is over`,
+      delayMs: drainMsMax,
+      run: () => scheduler.end(process.party),
+    });
+    return true;
+  }
+
+  /** From now on a process lives whatever happens (H2). */
+  calm(): void {
+    this.#isCalm = true;
+    if (this.#living.size === 0) this.begin();
+  }
+
+  async #live(process: Process): Promise<void> {
+    for (;;) {
+      let error: unknown;
+      try {
+        process.incarnation = await this.#start(process.party);
+        this.#appFound(process.incarnation.app);
+        error = await process.incarnation.ended;
+      } catch (thrown) {
+        error = thrown;
+      }
+      process.incarnation = undefined;
+      if (process.isDraining) return;
+      const isSealed = error instanceof DormouseError && error.kind === "sealed";
+      if (!isSealed || this.#living.size > 1) return this.#exit(process, endOf(error));
+      await this.#sleep(process.party, 1 + this.#random.int(sealedPauseMsMax));
+    }
+  }
+
+  #start(party: string): Promise<Incarnation> {
+    const { scheduler, witness, agents, actors, settings, partitions, isCautious } = this.#options;
+    const outside: Outside = {
+      random: scheduler.randomFor(`outside/${party}`),
+      sleep: (ms) => this.#sleep(party, ms),
+      began: (run) => {
+        witness.observe({ type: "effect-began", party, ...run });
+        scheduler.note(`effect ${run.effect} attempt ${run.attempt} begins`, party);
+        return () => {
+          scheduler.note(`effect ${run.effect} attempt ${run.attempt} ends`, party);
+          witness.observe({ type: "effect-ended", party, ...run });
+        };
+      },
+    };
+    return startIncarnation({
+      agents,
+      ports: witness.open(party),
+      partitions,
+      settings,
+      isCautious,
+      actors: actors(outside),
+      observe: (event) => this.#note(party, event),
+    });
+  }
+
+  #note(party: string, event: Observed): void {
+    const label = labelOf(event);
+    if (label !== undefined) this.#options.scheduler.note(label, party);
+  }
+
+  /** The process ends by itself. */
+  #exit(process: Process, why: HostEnd): void {
+    const { scheduler, witness } = this.#options;
+    const { party } = process;
+    if (!this.#living.delete(party)) return;
+    witness.observe({ type: "host-ended", party, why });
+    scheduler.note(`exits: ${why.is === "failed" ? `${why.kind} ${why.code} ${why.message}` : why.is}`, party);
+    scheduler.end(party);
+    this.#beginNext();
+  }
+
+  /** A party was ended from outside. */
+  #ended(party: string): void {
+    const { world, witness } = this.#options;
+    world.end(party);
+    if (!this.#living.delete(party)) return;
+    witness.observe({ type: "host-ended", party, why: { is: "crashed" } });
+    this.#beginNext();
+  }
+
+  #beginNext(): void {
+    if (this.#living.size > 0) return;
+    const delayMs = this.#isCalm ? 1 : this.#random.skewed(1, pauseMsMax);
+    this.#options.scheduler.add({
+      label: "a host is to begin",
+      delayMs,
+      run: () => {
+        if (this.#living.size === 0) this.begin();
+      },
+    });
+  }
+
+  #sleep(party: string, ms: number): Promise<void> {
+    const clock = this.#options.scheduler.clockFor(party);
+    return new Promise((resolve) => void clock.schedule(ms, resolve));
+  }
+}
+
+function endOf(error: unknown): HostEnd {
+  if (error === undefined) return { is: "drained" };
+  if (!(error instanceof DormouseError)) {
+    const message = error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error);
+    return { is: "failed", kind: "internal", code: "thrown", message };
+  }
+  if (error.kind === "sealed") return { is: "sealed" };
+  const cause = error.cause instanceof Error ? `\n${error.cause.stack}` : "";
+  return { is: "failed", kind: error.kind, code: error.code, message: `${error.message}${cause}` };
+}
+
+/** One line for the trace, of what a reader of it asks for. */
+function labelOf(event: Observed): string | undefined {
+  switch (event.kind) {
+    case "claimed":
+      return `owns partition ${event.partition} at epoch ${event.epoch}, ${event.records} records read`;
+    case "regressed":
+      return `regressed: ${event.why}`;
+    case "caught-up":
+      return `caught up with partition ${event.partition}`;
+    case "stepped":
+      return `stepped ${event.agent} to ${event.seq}${event.error === undefined ? "" : ` failed: ${event.error.message}`}`;
+    case "committed":
+      return `committed record ${event.n}: ${event.entries} entries, ${event.bytes} bytes`;
+    case "settled":
+      return `settled partition ${event.partition} at ${event.cut}, ${event.heads} heads`;
+    case "skipped":
+      return `skipped in partition ${event.partition}: ${event.why}`;
+    case "quarantined":
+      return `set aside ${event.agent}: ${event.error.message}`;
+    case "activated":
+    case "passivated":
+      return `${event.kind} ${event.agent} at ${event.seq}`;
+    case "sealed":
+      return `is sealed: ${event.incarnation}`;
+    case "failed":
+      return `failed: ${event.error.message}`;
+    case "logged":
+    case "action-failed":
+    case "effect-started":
+    case "effect-ended":
+    case "released":
+    case "warned":
+      return undefined;
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * A whole system in one process: hosts, clients and their world under one seeded scheduler, with checkers outside.
+ *
+ * `simulate` is the story, in order:
+ *
+ * 1. **World.** One `Scheduler` of the seed; `Faults`; a `SimulatedWire`; one `MemoryWorld` on the clock of the party
+ *    `servers`; a `Witness`, which sees every effect the servers take.
+ * 2. **Hosts** (`simulated-hosts.ts`): the runtime's own `startIncarnation`, one process after the other, now and then two.
+ * 3. **Clients** (`simulated-clients.ts`): what the workloads draw, through the real client.
+ * 4. **Faults** for `durationMs`: those of `faults.ts`, and spells with the world's hands (`worldSpells`).
+ * 5. **Calm.** Faults stop, a host lives; within `calmMsMax` of virtual time every operation returns, every book is
+ *    complete, every agent leaves memory.
+ * 6. **Verdict** of every checker, and of every workload on its own agents.
+ *
+ * A run ends in one of three ways, kept apart: it finished, with or without violations; it threw (`SimulationError`: a
+ * crash or stall of the code under test); its process died.
+ *
+ * Does not simulate yet: hosts that each own some partitions, hand-off, a membership that anyone listens to, listings
+ * that lag, torn local writes.
+ */
+import type { Settings } from "@dormouse/core";
+import type { App } from "@dormouse/core/protocol";
+import { MemoryWorld } from "@dormouse/local";
+import type { Checker, Violation } from "./checkers/checker.ts";
+import { OrderChecker } from "./checkers/d1-order.ts";
+import { RestChecker } from "./checkers/d10-rest.ts";
+import { DurableChecker } from "./checkers/d3-durable.ts";
+import { OnceChecker } from "./checkers/d4-once.ts";
+import { OwnersChecker } from "./checkers/d5-owners.ts";
+import { EffectsChecker } from "./checkers/d7-effects.ts";
+import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
+import type { Random } from "./random.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Auditor, SimulatedClients } from "./simulated-clients.ts";
+import { SimulatedHosts } from "./simulated-hosts.ts";
+import { SimulatedWire } from "./simulated-wire.ts";
+import { Witness } from "./witness.ts";
+import { alarm } from "./workloads/alarm.ts";
+import { bank } from "./workloads/bank.ts";
+import { counter } from "./workloads/counter.ts";
+import { desk } from "./workloads/desk.ts";
+import { family } from "./workloads/family.ts";
+import { worker } from "./workloads/worker.ts";
+import type { Workload } from "./workloads/workload.ts";
+
+/** Faults that need the world's hands, and those of whole hosts. */
+export const worldSpells = [
+  "tail-lost",
+  "stream-recreated",
+  "readers-interrupted",
+  "stream-full",
+  "client-paused",
+  "second-host",
+  "drain",
+] as const;
+
+export type WorldSpell = (typeof worldSpells)[number];
+
+export interface SimulationOptions {
+  readonly seed: number | string;
+  /** Makes the workloads of a run. Default: some of `workloads`, by the seed. */
+  readonly workloads?: (random: Random) => readonly Workload[];
+  /** Default: `drawFaults` of the seed. */
+  readonly faults?: Pick<FaultSettings, "rates" | "spellsPerMinute">;
+  /** How often each comes in a simulated minute. Default: by the seed. */
+  readonly worldSpellsPerMinute?: { readonly [spell in WorldSpell]?: number };
+  /** Default: by the seed. */
+  readonly settings?: Settings;
+  /** Virtual time with faults. Default 60,000. */
+  readonly durationMs?: number;
+  /** Virtual time to finish in, after faults stop. Default 600,000. */
+  readonly calmMsMax?: number;
+  /** Ends the faults after so many events, for finding the shortest failing prefix. */
+  readonly eventsMax?: number;
+  /** How many of the last events and notes the run keeps. Default 2,000. */
+  readonly traceLinesMax?: number;
+  /** Default: one of each invariant. */
+  readonly checkers?: readonly Checker[];
+}
+
+export interface Run {
+  readonly seed: number | string;
+  /** Equal for equal seeds of equal code. */
+  readonly digest: string;
+  readonly events: number;
+  /** Events up to the end of the faults. */
+  readonly eventsOfFaults: number;
+  readonly virtualMs: number;
+  readonly operations: number;
+  /** How often each fault happened. */
+  readonly coverage: { readonly [fault: string]: number };
+  readonly violations: readonly Violation[];
+  /** The last events and notes. */
+  readonly trace: readonly string[];
+}
+
+export const workloads: readonly ((random: Random) => Workload)[] = [counter, bank, family, worker, alarm, desk];
+
+const durationMsDefault = 60_000;
+const calmMsMaxDefault = 600_000;
+/** The first pause between two looks; later ones are longer. */
+const calmRoundMs = 3_000;
+/** No agent of the workloads stays in memory for longer; but a settle may come late, and bring all back once more. */
+const restRoundMs = 40_000;
+const restMsMax = 300_000;
+const clockStepMsMax = 60_000;
+
+/**
+ * Runs one seed.
+ *
+ * @throws SimulationError
+ * @example
+ * ```ts
+ * const { violations, digest } = await simulate({ seed: 7 });
+ * ```
+ * @see DESIGN.md, section 14
+ */
+export async function simulate(options: SimulationOptions): Promise<Run> {
+  const simulation = new Simulation(options);
+  await simulation.disturb();
+  return simulation.conclude();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #scheduler: Scheduler;
+  readonly #faults: Faults;
+  readonly #world: MemoryWorld;
+  readonly #witness: Witness;
+  readonly #hosts: SimulatedHosts;
+  readonly #clients: SimulatedClients;
+  readonly #auditor: Auditor;
+  readonly #workloads: readonly Workload[];
+  readonly #checkers: readonly Checker[];
+  #app: App | undefined;
+  #haveClientsEnded = false;
+  #eventsOfFaults = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const { seed, traceLinesMax = 2_000 } = options;
+    this.#scheduler = new Scheduler({ seed, traceLinesMax, realMsMax: 30_000, eventsMax: 5_000_000 });
+    const scheduler = this.#scheduler;
+    const random = scheduler.randomFor("simulation");
+    this.#faults = new Faults(scheduler, {
+      ...(options.faults ?? drawFaults(random.fork("faults"))),
+      clockStepMsMax,
+      strikes: isHost,
+    });
+    const wire = new SimulatedWire(scheduler, this.#faults);
+    this.#world = new MemoryWorld(scheduler.clockFor("servers"));
+    this.#workloads = (options.workloads ?? drawWorkloads)(random.fork("workloads"));
+    this.#checkers = options.checkers ?? [
+      new OrderChecker(),
+      new DurableChecker(),
+      new OnceChecker(),
+      new OwnersChecker(),
+      new EffectsChecker(),
+      new RestChecker(),
+    ];
+    const witness = new Witness({ scheduler, world: this.#world, wire, checkers: this.#checkers });
+    this.#witness = witness;
+    this.#hosts = new SimulatedHosts({
+      scheduler,
+      world: this.#world,
+      witness,
+      agents: this.#workloads.flatMap(({ agents }) => agents),
+      actors: (outside) => Object.assign({}, ...this.#workloads.map((workload) => workload.actors?.(outside) ?? {})),
+      settings: options.settings ?? drawSettings(random.fork("settings")),
+      partitions: random.pick([1, 2, 3, 4]),
+      isCautious: random.chance(0.3),
+    });
+    const count = random.between(1, 4);
+    const pauseMsMax = random.pick([200, 1_000, 3_000]);
+    const parts = { scheduler, witness, workloads: this.#workloads };
+    this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax });
+    this.#auditor = new Auditor(parts);
+  }
+
+  /** Hosts, clients and faults, until their time is over. */
+  async disturb(): Promise<void> {
+    const { durationMs = durationMsDefault, eventsMax } = this.#options;
+    this.#startSpells();
+    this.#hosts.begin();
+    void this.#hosts.app.then((app) => (this.#app = app));
+    const ended = this.#clients.run(this.#hosts.app);
+    void ended.then(() => (this.#haveClientsEnded = true));
+    await this.#scheduler.run({ forMs: durationMs, ...(eventsMax === undefined ? {} : { events: eventsMax }) });
+    this.#eventsOfFaults = this.#scheduler.eventsRun;
+  }
+
+  /** Calm, and the verdict. */
+  async conclude(): Promise<Run> {
+    const scheduler = this.#scheduler;
+    this.#faults.stop();
+    for (const partition of this.#world.streamPartitions()) this.#world.refuseAppends(partition, false);
+    this.#hosts.calm();
+    this.#clients.stop();
+    const { calmMsMax = calmMsMaxDefault } = this.#options;
+    await scheduler.run({ forMs: calmMsMax, until: () => this.#haveClientsEnded });
+    const endMs = scheduler.now() + calmMsMax;
+    let violations = await this.#look();
+    for (
+      let waitMs = calmRoundMs;
+      violations.some(({ mayPass }) => mayPass) && scheduler.now() < endMs;
+      waitMs *= 1.5
+    ) {
+      await scheduler.run({ forMs: Math.ceil(waitMs) });
+      violations = await this.#look();
+    }
+    if (violations.length === 0) violations = await this.#lookAtRest();
+    return {
+      seed: this.#options.seed,
+      digest: scheduler.digest(),
+      events: scheduler.eventsRun,
+      eventsOfFaults: this.#eventsOfFaults,
+      virtualMs: scheduler.now(),
+      operations: this.#clients.operations,
+      coverage: this.#faults.coverage(),
+      violations,
+      trace: scheduler.trace(),
+    };
+  }
+
+  /** What is broken or unfinished now. */
+  async #look(): Promise<readonly Violation[]> {
+    const scheduler = this.#scheduler;
+    const atMs = scheduler.now();
+    const app = this.#app;
+    if (app === undefined) return [{ invariant: "liveness", message: "no host came up", atMs, mayPass: true }];
+    const looking = this.#auditor.look(app);
+    let contexts: ReadonlyMap<string, unknown> | undefined;
+    void looking.then((found) => (contexts = found));
+    await scheduler.run({ forMs: calmMsMaxDefault, until: () => contexts !== undefined });
+    if (contexts === undefined)
+      return [{ invariant: "liveness", message: "agents cannot be read", atMs, mayPass: true }];
+    const read = contexts;
+    return [
+      ...this.#checkers.flatMap((checker) => checker.finish()),
+      ...this.#workloads.flatMap((workload) =>
+        (workload.check?.(read) ?? []).map((finding) => ({ invariant: "D4" as const, atMs, ...finding })),
+      ),
+    ];
+  }
+
+  /** Nobody does anything, until no agent is held or the time for that is over. */
+  async #lookAtRest(): Promise<readonly Violation[]> {
+    for (let waitedMs = 0; ; waitedMs += restRoundMs) {
+      await this.#scheduler.run({ forMs: restRoundMs });
+      const rest = this.#hosts.atRest();
+      if (rest !== undefined) this.#witness.observe({ type: "at-rest", ...rest });
+      const violations = this.#checkers.flatMap((checker) => checker.finish());
+      if (waitedMs >= restMsMax || !violations.some(({ mayPass }) => mayPass)) return violations;
+    }
+  }
+
+  #startSpells(): void {
+    const { worldSpellsPerMinute = drawWorldSpells(this.#scheduler.randomFor("world-spells")) } = this.#options;
+    this.#faults.startSpells(() => [...this.#hosts.living(), ...this.#clients.parties()]);
+    for (const spell of worldSpells) {
+      this.#faults.addSpell(spell, worldSpellsPerMinute[spell] ?? 0, (random) => this.#cast(spell, random));
+    }
+  }
+
+  #cast(spell: WorldSpell, random: Random): boolean {
+    const scheduler = this.#scheduler;
+    if (spell === "client-paused") {
+      scheduler.pause(random.pick(this.#clients.parties()), random.skewed(10, 20_000));
+      return true;
+    }
+    if (spell === "drain") return this.#hosts.drain(random);
+    if (spell === "second-host") return this.#castSecondHost(random);
+    const partitions = this.#world.streamPartitions();
+    if (partitions.length === 0) return false;
+    const partition = random.pick(partitions);
+    switch (spell) {
+      case "tail-lost": {
+        const messages = this.#world.stream(partition)?.messages ?? [];
+        if (messages.length === 0) return false;
+        const count = random.between(1, Math.min(20, messages.length));
+        const from = messages.at(-count)?.sequence ?? 0;
+        scheduler.note(`stream ${partition} loses its tail from ${from} on`);
+        this.#witness.observe({ type: "tail-lost", partition, from });
+        this.#witness.breakConnections(partition);
+        this.#world.loseTail(partition, count);
+        return true;
+      }
+      case "stream-recreated":
+        scheduler.note(`stream ${partition} is made anew`);
+        this.#witness.observe({ type: "tail-lost", partition, from: 0 });
+        this.#witness.breakConnections(partition);
+        this.#world.recreateStream(partition);
+        return true;
+      case "readers-interrupted":
+        this.#world.interruptReaders(partition);
+        return true;
+      case "stream-full": {
+        this.#world.refuseAppends(partition, true);
+        const again = (): void => this.#world.refuseAppends(partition, false);
+        scheduler.add({ label: `stream ${partition} has room`, delayMs: random.skewed(10, 10_000), run: again });
+        return true;
+      }
+    }
+  }
+
+  /** Another process begins though one lives, as when a host is thought dead; often because it stands still. */
+  #castSecondHost(random: Random): boolean {
+    const living = this.#hosts.living();
+    const [first] = living;
+    if (first === undefined || living.length > 1) return false;
+    if (random.chance(0.5)) this.#scheduler.pause(first, random.skewed(10, 60_000));
+    this.#hosts.begin();
+    return true;
+  }
+}
+
+function isHost(party: string): boolean {
+  return party.startsWith("host-");
+}
+
+function drawWorkloads(random: Random): readonly Workload[] {
+  const drawn = workloads.filter(() => random.chance(0.4));
+  return (drawn.length === 0 ? [random.pick(workloads)] : drawn).map((make, index) => make(random.fork(String(index))));
+}
+
+function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: number } {
+  const mostly: { readonly [spell in WorldSpell]: number } = {
+    "tail-lost": 4,
+    "stream-recreated": 1,
+    "readers-interrupted": 8,
+    "stream-full": 4,
+    "client-paused": 2,
+    "second-host": 3,
+    drain: 2,
+  };
+  return Object.fromEntries(
+    worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),
+  );
+}
+
+function drawSettings(random: Random): Settings {
+  return {
+    commitLingerMs: random.pick([0, 0, 5, 20]),
+    effectsRunningMax: random.pick([1, 2, 256]),
+    settleBytes: random.pick([2_000, 20_000, 1_000_000]),
+    settleMs: random.pick([1_000, 10_000, 120_000]),
+    settleRoundMs: random.pick([300, 2_000, 5_000]),
+    outboxRepeatMs: random.pick([300, 3_000, 30_000]),
+    drainMs: random.pick([0, 500, 10_000]),
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * Sees what the outside world sees, at the moment it happens, and tells the checkers.
+ *
+ * Owns: the ports of every party, wrapped so that their effects are seen with the bytes they carry.
+ * Leaves to others: what becomes of a call (`simulated-wire.ts`), what it means (`checkers/`).
+ *
+ * W1  An observation is made in the very event in which the servers took the effect: no sooner, and though the caller
+ *     never hears of it.
+ * W2  A call to a stream that went backwards fails until its party has heard of one that failed, as on a lost
+ *     connection. It could otherwise be sent before and arrive after, which no server that crashed lets happen.
+ */
+import type { Ports, PutCondition } from "@dormouse/core/ports";
+import { type Call, LostAnswer, type MemoryWorld, type Wire } from "@dormouse/local";
+import type { Checker, Observation } from "./checkers/checker.ts";
+import { readBatch } from "./checkers/stored.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { SimulatedWire } from "./simulated-wire.ts";
+
+/** An observation without its time, which the witness adds. */
+export type Seen = Observation extends infer O ? (O extends Observation ? Omit<O, "atMs"> : never) : never;
+
+export interface WitnessOptions {
+  readonly scheduler: Scheduler;
+  readonly world: MemoryWorld;
+  readonly wire: SimulatedWire;
+  readonly checkers: readonly Checker[];
+}
+
+/** What a call carries beyond its name. */
+interface Cargo {
+  readonly party: string;
+  readonly operation: string;
+  readonly bytes?: Uint8Array;
+  readonly condition?: PutCondition["if"];
+  readonly partition?: number;
+  readonly below?: number;
+  readonly names?: readonly string[];
+}
+
+export class Witness {
+  readonly #options: WitnessOptions;
+  readonly #wire: Wire;
+  /** Of each partition's stream: how often it went backwards. */
+  readonly #generations = new Map<number, number>();
+  /** By party and partition: the generation that the party is connected to. */
+  readonly #connections = new Map<string, number>();
+  /** Set while a port is called, and taken when the wire is handed the call: both in one go. */
+  #cargo: Cargo | undefined;
+
+  constructor(options: WitnessOptions) {
+    this.#options = options;
+    const { wire } = options;
+    this.#wire = {
+      push: (call, deliver) => wire.push(call, deliver),
+      carry: (call, effect) => {
+        const cargo = this.#takeCargo(call);
+        return this.#connected(call, (check) =>
+          wire.carry(call, () => {
+            check();
+            const value = effect();
+            if (cargo !== undefined) this.#see(call, cargo, value);
+            return value;
+          }),
+        );
+      },
+    };
+  }
+
+  /** Tells the checkers. */
+  observe(seen: Seen): void {
+    const observation: Observation = { atMs: this.#options.scheduler.now(), ...seen };
+    for (const checker of this.#options.checkers) checker.observe(observation);
+  }
+
+  /**
+   * A stream goes backwards: its server died and came back, so every connection to it was lost, and with it whatever
+   * was on its way (W2).
+   */
+  breakConnections(partition: number): void {
+    this.#generations.set(partition, (this.#generations.get(partition) ?? 0) + 1);
+  }
+
+  /** Makes a call on the connection that its party has now; `check` throws if the stream went backwards since. */
+  async #connected<T>({ party, port, about }: Call, carry: (check: () => void) => Promise<T>): Promise<T> {
+    const partition = Number.parseInt(about, 10);
+    const key = `${party} ${partition}`;
+    const generation = (): number => this.#generations.get(partition) ?? 0;
+    const connection = this.#connections.get(key) ?? generation();
+    this.#connections.set(key, connection);
+    const check = (): void => {
+      if (port === "mailbox" && connection !== generation()) throw new LostConnection(generation());
+    };
+    try {
+      return await carry(check);
+    } catch (error) {
+      if (error instanceof LostConnection) this.#connections.set(key, error.generation);
+      throw error;
+    }
+  }
+
+  /** The ports of a party, watched. */
+  open(party: string): Ports {
+    const { scheduler, world, wire } = this.#options;
+    const options = { wire: this.#wire, clock: scheduler.clockFor(party), entropy: scheduler.entropyFor(party) };
+    const { mailbox, store, membership, channel, clock, entropy } = world.open(party, options);
+    const carrying = <T>(cargo: Omit<Cargo, "party">, call: () => T): T => {
+      this.#cargo = { party, ...cargo };
+      return call();
+    };
+    return {
+      membership,
+      clock,
+      entropy,
+      mailbox: {
+        create: (count) => mailbox.create(count),
+        read: (partition, from) => mailbox.read(partition, from),
+        append: (partition, bytes) =>
+          carrying({ operation: "append", partition, bytes: Uint8Array.from(bytes) }, () =>
+            mailbox.append(partition, bytes),
+          ),
+        barrier: (partition, bytes) =>
+          carrying({ operation: "barrier", partition, bytes: Uint8Array.from(bytes) }, () =>
+            mailbox.barrier(partition, bytes),
+          ),
+        trim: (partition, below) =>
+          carrying({ operation: "trim", partition, below }, () => mailbox.trim(partition, below)),
+      },
+      store: wire.unreliableStore(party, {
+        get: (name) => store.get(name),
+        list: (prefix, listed) => store.list(prefix, listed),
+        put: (name, bytes, condition) =>
+          carrying({ operation: "put", bytes: Uint8Array.from(bytes), condition: condition.if }, () =>
+            store.put(name, bytes, condition),
+          ),
+        delete: (names) => carrying({ operation: "delete", names: [...names] }, () => store.delete(names)),
+      }),
+      channel: {
+        ...channel,
+        publish: (subject, bytes) => {
+          if (!scheduler.hasEnded(party)) {
+            this.observe({ type: "published", party, subject, bytes: Uint8Array.from(bytes) });
+          }
+          channel.publish(subject, bytes);
+        },
+      },
+    };
+  }
+
+  #takeCargo(call: Call): Cargo | undefined {
+    const cargo = this.#cargo;
+    this.#cargo = undefined;
+    return cargo?.party === call.party && cargo.operation === call.operation ? cargo : undefined;
+  }
+
+  #see(call: Call, cargo: Cargo, value: unknown): void {
+    const { party, about } = call;
+    const { bytes = new Uint8Array(0), partition = 0 } = cargo;
+    switch (cargo.operation) {
+      case "put":
+        if ((value as { readonly outcome: string }).outcome !== "stored") return;
+        this.observe({ type: "stored", party, name: about, bytes, condition: cargo.condition ?? "any" });
+        return;
+      case "delete":
+        for (const name of cargo.names ?? []) this.observe({ type: "deleted", party, name });
+        return;
+      case "append":
+      case "barrier": {
+        const { stream, sequence } = value as { readonly stream: string; readonly sequence: number };
+        this.#options.scheduler.note(`${stream} takes ${sequence} of ${party}: ${batchText(bytes)}`);
+        this.observe({ type: "appended", party, partition, stream, sequence, bytes });
+        return;
+      }
+      case "trim":
+        this.observe({ type: "trimmed", party, partition, below: cargo.below ?? 0 });
+    }
+  }
+}
+
+class LostConnection extends LostAnswer {
+  /** Of the stream as it is now: what the party connects to next. */
+  readonly generation: number;
+
+  constructor(generation: number) {
+    super("the connection was lost");
+    this.generation = generation;
+  }
+}
+
+/** A mailbox message in one line: its source, and each envelope's number there and the operation it stands for. */
+function batchText(bytes: Uint8Array): string {
+  const { source, envelopes } = readBatch(bytes);
+  const texts = envelopes.map(
+    ({ n, to, body }) => `${n} to ${to} ${body.event?.type ?? body.kind} #${body.event?.n ?? ""}`,
+  );
+  return `${source.kind} ${source.id.slice(-12)} floor ${source.floor} [${texts.join(", ")}]`;
+}

@@ -1,0 +1,61 @@
+/**
+ * A message that kills its host: it is found out, its agent set aside, and everything else goes on (D9).
+ *
+ * Method: the bomb's step ends its host without a goodbye, again in every life, until a life survives.
+ */
+import { makeClient } from "@dormouse/client";
+import { type Incarnation, startIncarnation } from "@dormouse/core";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import { expect, test } from "vitest";
+import { bomb, fuse } from "./agents/bomb.ts";
+import { counter } from "./agents/counter.ts";
+
+const livesMax = 12;
+
+interface Life {
+  readonly incarnation: Promise<Incarnation>;
+  /** Settles when the bomb went off, or was set aside. */
+  readonly fate: Promise<"died" | "quarantined">;
+}
+
+function live(world: MemoryWorld, party: string): Life {
+  const fate = Promise.withResolvers<"died" | "quarantined">();
+  let started: Incarnation | undefined;
+  fuse.burn = () => {
+    started?.kill();
+    world.end(party);
+    fate.resolve("died");
+  };
+  const incarnation = startIncarnation({
+    agents: [bomb, counter],
+    ports: world.open(party, { clock: realClock, entropy: realEntropy }),
+    observe: ({ kind }) => {
+      if (kind === "quarantined") fate.resolve("quarantined");
+    },
+  }).then((one) => (started = one));
+  return { incarnation, fate: fate.promise };
+}
+
+test("a message that kills its host again and again sets its agent aside, and no other", async () => {
+  const world = new MemoryWorld(realClock);
+  let life = live(world, "host-1");
+  const { app } = await life.incarnation;
+  const client = makeClient({ app, ports: world.open("client", { clock: realClock, entropy: realEntropy }) });
+  expect(await client.agent(counter, "other").ask({ type: "add", by: 1 })).toBe(1);
+  expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
+  await client.agent(bomb, "one").send({ type: "explode" });
+  let lives = 1;
+  while ((await life.fate) === "died" && lives < livesMax) {
+    lives += 1;
+    life = live(world, `host-${lives}`);
+  }
+
+  expect(lives).toBeLessThan(livesMax);
+  expect(await client.agent(counter, "other").ask({ type: "add", by: 1 })).toBe(2);
+  expect(await client.agent(bomb, "two").ask({ type: "ping" })).toBe("pong");
+  await expect(client.agent(bomb, "one").ask({ type: "ping" })).rejects.toMatchObject({ code: "agent.quarantined" });
+  await client.agent(bomb, "one").resume({ skip: true });
+  expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
+  expect((await client.agent(bomb, "one").read())?.context).toEqual({ pings: 2 });
+  (await life.incarnation).kill();
+});

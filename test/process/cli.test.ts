@@ -1,0 +1,350 @@
+/**
+ * The command as a process of its own, on a folder whose host is another process or nowhere.
+ *
+ * Method: a temporary project with one module; its hosts run under `dormouse dev`, or as a program of their own where
+ * they are to die. Tests of one `describe` go through one folder's life, in order; they wait for lines that are printed.
+ * What each command prints is in `packages/cli/src/commands.test.ts`.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const entry = join(root, "packages/cli/src/main.ts");
+/** How a host ends that takes a bomb's event. */
+const bombExitCode = 7;
+/** Hosts that two bombs may end before both are set aside, with some to spare. */
+const livesMax = 16;
+const conditions = "--conditions=@dormouse/source";
+
+/** A module of agents: one that counts, and one that ends its process while there is a file `fuse` in the project. */
+const agents = (extra: string): string => `
+import { existsSync } from "node:fs";
+import { agent, type Ask, reply } from "@dormouse/sdk";
+import { assign, setup } from "xstate";
+
+type Events = Ask<{ type: "add"; by: number }, number> | { type: "reset" } | { type: "double" };
+
+export const counter = agent("counter", {
+  machine: setup({ types: {} as { context: { count: number }; events: Events } }).createMachine({
+    context: { count: 0 },
+    on: {
+      add: {
+        actions: [assign({ count: ({ context, event }) => context.count + event.by }), reply(({ context }) => context.count)],
+      },
+      reset: { actions: assign({ count: 0 }) },
+      ${extra}
+    },
+  }),
+});
+
+type BombEvents = { type: "explode" } | Ask<{ type: "ask" }, number>;
+
+export const bomb = agent("bomb", {
+  machine: setup({ types: {} as { context: { survived: number }; events: BombEvents } }).createMachine({
+    context: { survived: 0 },
+    on: {
+      explode: {
+        actions: assign(({ context }) => {
+          if (existsSync("fuse")) process.exit(${bombExitCode});
+          return { survived: context.survived + 1 };
+        }),
+      },
+      ask: { actions: reply(({ context }) => context.survived) },
+    },
+  }),
+});
+`;
+
+/** Runs the agents until it dies of them, or is told to end; names those that are set aside. */
+const hostProgram = `
+import { startHost } from "@dormouse/sdk";
+import { bomb, counter } from "./agents.ts";
+
+const host = await startHost({
+  agents: [bomb, counter],
+  observe: (event) => {
+    if (event.kind === "quarantined") console.log("set aside", event.agent);
+  },
+});
+process.on("SIGTERM", () => void host.drain());
+console.log("ready");
+await host.ended;
+`;
+
+interface Ended {
+  readonly code: number | string | null | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Project {
+  readonly folder = mkdtempSync(join(tmpdir(), "dormouse-cli-"));
+
+  constructor() {
+    symlinkSync(join(root, "node_modules"), join(this.folder, "node_modules"));
+    this.write("package.json", '{ "type": "module" }');
+    this.write("agents.ts", agents(""));
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), text);
+  }
+
+  dormouse(...line: readonly string[]): Promise<Ended> {
+    return new Promise((ended) => {
+      execFile(process.execPath, [conditions, entry, ...line], { cwd: this.folder }, (error, stdout, stderr) => {
+        ended({ code: error === null ? 0 : error.code, stdout, stderr });
+      });
+    });
+  }
+
+  dev(...options: readonly string[]): Running {
+    return new Running(this.folder, [entry, "dev", "agents.ts", ...options]);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A process that runs on, and what it prints. */
+class Running {
+  readonly process: ChildProcess;
+  readonly ended: Promise<unknown>;
+  #text = "";
+  #seen = 0;
+  #isOver = false;
+  #printed: () => void = () => undefined;
+
+  constructor(folder: string, line: readonly string[]) {
+    this.process = spawn(process.execPath, [conditions, ...line], { cwd: folder });
+    this.ended = once(this.process, "close");
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#text += text;
+        this.#printed();
+      });
+    }
+    void this.ended.then(() => {
+      this.#isOver = true;
+      this.#printed();
+    });
+  }
+
+  /** Everything it printed. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Resolves with the first line that fits and was not given before; called by one at a time. */
+  async line(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const printed = new Promise<void>((resolvePrinted) => (this.#printed = resolvePrinted));
+      const lines = this.#text.slice(this.#seen).split("\n").slice(0, -1);
+      const index = lines.findIndex((line) => pattern.test(line));
+      if (index >= 0) {
+        this.#seen += lines.slice(0, index + 1).join("\n").length + 1;
+        return lines[index] ?? "";
+      }
+      if (this.#isOver) throw new Error(`it has ended without ${String(pattern)}:\n${this.#text}`);
+      await printed;
+    }
+  }
+
+  async end(): Promise<number | null> {
+    this.process.kill("SIGTERM");
+    await this.ended;
+    return this.process.exitCode;
+  }
+}
+
+describe("over the lives of a folder's hosts", () => {
+  const project = new Project();
+  let dev: Running;
+  afterAll(async () => {
+    await dev.end();
+    project.remove();
+  });
+
+  test("a folder where no host ever ran is an error, and is not made", async () => {
+    const line = ["send", "counter/x", '{"type":"reset"}', "--json"];
+    const ended = await project.dormouse(...line);
+    expect(ended).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("folder.missing") });
+    expect(existsSync(join(project.folder, ".dormouse"))).toBe(false);
+  });
+
+  test("commands reach a host in another process", async () => {
+    dev = project.dev("--json");
+    await dev.line(/"ready"/);
+    expect(await project.dormouse("ask", "counter/x", '{"type":"add","by":5}')).toEqual({
+      code: 0,
+      stdout: "5\n",
+      stderr: "",
+    });
+    const [listed, history, errors, wrong] = await Promise.all([
+      project.dormouse("list", "counter", "--json"),
+      project.dormouse("history", "counter/x"),
+      project.dormouse("errors"),
+      project.dormouse("list", "--app", "shop"),
+    ]);
+    expect(listed.code).toBe(0);
+    expect(JSON.parse(listed.stdout)).toMatchObject({ agent: "counter/x", seq: 2 });
+    expect(history).toMatchObject({ code: 0, stdout: expect.stringContaining("add { by: 5 }") });
+    expect(errors).toMatchObject({ code: 0, stdout: "" });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("app.mismatch") });
+  });
+
+  test("a second host is refused, with the process that holds the folder", async () => {
+    const { code, stderr } = await project.dormouse("dev", "agents.ts");
+    expect(code).toBe(1);
+    expect(stderr).toContain("folder.in-use");
+    expect(stderr).toMatch(/pid=\d+/);
+  });
+
+  test("a host does not outlive a dev that is killed", async () => {
+    dev.process.kill("SIGKILL");
+    // The host inherits standard output, which is closed when both have ended.
+    await dev.ended;
+    expect(dev.process.signalCode).toBe("SIGKILL");
+  });
+
+  test("what only a host can tell is refused while none runs", async () => {
+    const lines = [["ask", "counter/x", '{"type":"add","by":1}'], ["list"]];
+    for (const ended of await Promise.all(lines.map((line) => project.dormouse(...line)))) {
+      expect(ended).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("host.not-running") });
+    }
+  });
+
+  test("what is sent meanwhile is kept, and the next host takes it", async () => {
+    const sent = await project.dormouse("send", "counter/x", '{"type":"reset"}');
+    expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining("kept in the mailbox of counter/x") });
+    dev = project.dev();
+    await dev.line(/ready: bomb, counter/);
+    expect((await project.dormouse("ask", "counter/x", '{"type":"add","by":1}')).stdout).toBe("1\n");
+    expect(await dev.end()).toBe(0);
+  });
+});
+
+describe("dev", () => {
+  const project = new Project();
+  let dev: Running;
+  beforeAll(() => {
+    project.write("agents.ts", "throw new Error('not today');");
+    dev = project.dev();
+  });
+  afterAll(async () => {
+    await dev.end();
+    project.remove();
+  });
+
+  test.for([
+    { what: "throws", source: undefined, says: /not today/ },
+    { what: "does not parse", source: "export const = 1;", says: /error:/ },
+    { what: "exports no agent", source: "export const agent = 1;", says: /exports no agent/ },
+  ])("waits for a change of a module that $what", async ({ source, says }) => {
+    if (source !== undefined) project.write("agents.ts", source);
+    await dev.line(says);
+    await dev.line(/started again when a source file changes/);
+  });
+
+  test("starts once the module is mended", async () => {
+    project.write("agents.ts", agents(""));
+    await dev.line(/ready: bomb, counter/);
+    expect((await project.dormouse("ask", "counter/x", '{"type":"add","by":5}')).stdout).toBe("5\n");
+  });
+
+  test("runs a changed module in a fresh process, and agents go on", async () => {
+    project.write("agents.ts", agents("double: { actions: assign({ count: ({ context }) => context.count * 2 }) },"));
+    await dev.line(/ready/);
+    await project.dormouse("send", "counter/x", '{"type":"double"}');
+    expect((await project.dormouse("ask", "counter/x", '{"type":"add","by":1}')).stdout).toBe("11\n");
+  });
+
+  test("sees a change of a source file beside the module, not of other files", async () => {
+    project.write("notes.txt", "nothing to see");
+    project.write("helper.ts", "export const one = 1;");
+    expect(await dev.line(/has changed/)).toContain("helper.ts has changed");
+    await dev.line(/ready/);
+    expect(dev.text).not.toContain("notes.txt");
+  });
+
+  test("ends well when it is told to", async () => {
+    expect(await dev.end()).toBe(0);
+  });
+});
+
+describe("an agent that ends its host again and again", () => {
+  const project = new Project();
+  let host: Running;
+  beforeAll(async () => {
+    project.write("host.ts", hostProgram);
+    host = new Running(project.folder, ["host.ts"]);
+    await host.line(/ready/);
+    await host.end();
+    project.write("fuse", "");
+    const lines = ["mended", "skipped"].map((key) => ["send", `bomb/${key}`, '{"type":"explode"}']);
+    await Promise.all(lines.map((line) => project.dormouse(...line)));
+    await liveUntilSetAside(2);
+  });
+  afterAll(async () => {
+    await host.end();
+    project.remove();
+  });
+
+  /** One host after another, until this many agents are set aside: the last of them lives. */
+  async function liveUntilSetAside(count: number): Promise<void> {
+    let left = count;
+    for (let lives = 0; lives < livesMax; lives += 1) {
+      host = new Running(project.folder, ["host.ts"]);
+      try {
+        for (; left > 0; left -= 1) await host.line(/^set aside/);
+        return;
+      } catch {
+        expect(host.process.exitCode).toBe(bombExitCode);
+      }
+    }
+    throw new Error(`${left} agents were not set aside in ${livesMax} lives`);
+  }
+
+  test("is told of by errors, with why and what is kept for it", async () => {
+    const { code, stdout } = await project.dormouse("errors", "--json");
+    expect(code).toBe(0);
+    const views = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line): unknown => JSON.parse(line));
+    expect(views).toMatchObject(
+      ["mended", "skipped"].map((key) => ({
+        kind: "set-aside",
+        agent: `bomb/${key}`,
+        shelved: 1,
+        error: { code: "agent.killed-host" },
+      })),
+    );
+    expect((await project.dormouse("errors")).stdout).toMatch(
+      /^bomb\/mended {2}\S+ {2}set aside, 1 message is kept\n {6}its host died twice .+ \(agent\.killed-host\)\n/,
+    );
+    expect((await project.dormouse("ask", "bomb/mended", '{"type":"ask"}')).stderr).toContain("agent.quarantined");
+  });
+
+  test("takes what was kept when it is mended and resumed", async () => {
+    rmSync(join(project.folder, "fuse"));
+    expect(await project.dormouse("resume", "bomb/mended")).toEqual({
+      code: 0,
+      stdout: "bomb/mended is taken back\n",
+      stderr: "",
+    });
+    expect((await project.dormouse("ask", "bomb/mended", '{"type":"ask"}')).stdout).toBe("1\n");
+  });
+
+  test("goes on without what it stumbled over when that is skipped", async () => {
+    const { stdout } = await project.dormouse("skip", "bomb/skipped", "--json");
+    expect(JSON.parse(stdout)).toEqual({ agent: "bomb/skipped", wasSetAside: true });
+    expect((await project.dormouse("ask", "bomb/skipped", '{"type":"ask"}')).stdout).toBe("0\n");
+    expect((await project.dormouse("errors")).stdout).toBe("");
+  });
+});

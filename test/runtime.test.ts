@@ -1,0 +1,191 @@
+/**
+ * A host on ports in memory, from outside: what a caller sees of asks, sends, errors, restarts.
+ *
+ * Method: one world of memory; hosts and clients open it as parties; a crash drops a party without a goodbye.
+ */
+import { makeClient, type Client } from "@dormouse/client";
+import { DormouseError, type Incarnation, startIncarnation } from "@dormouse/core";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import { afterEach, expect, test } from "vitest";
+import { counter } from "./agents/counter.ts";
+
+const started: Incarnation[] = [];
+afterEach(() => {
+  for (const incarnation of started.splice(0)) incarnation.kill();
+});
+
+interface Life {
+  readonly incarnation: Incarnation;
+  readonly client: Client;
+  crash(): void;
+}
+
+async function start(world: MemoryWorld, party: string): Promise<Life> {
+  const ports = world.open(party, { clock: realClock, entropy: realEntropy });
+  const incarnation = await startIncarnation({ agents: [counter], ports });
+  started.push(incarnation);
+  const crash = (): void => {
+    incarnation.kill();
+    world.end(party);
+  };
+  return { incarnation, client: makeClient({ app: incarnation.app, ports }), crash };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<DormouseError> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof DormouseError) return error;
+  throw new Error(`expected a DormouseError, got ${String(error)}`);
+}
+
+test("an ask is answered after its step, and the next sees the state it left", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  expect(await acme.ask({ type: "add", by: 2 })).toBe(2);
+  expect(await acme.ask({ type: "add", by: 3 })).toBe(5);
+  expect((await acme.read())?.context).toEqual({ count: 5 });
+});
+
+test("after a crash the next host goes on from every answered ask", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  expect(await first.client.agent(counter, "acme").ask({ type: "add", by: 41 })).toBe(41);
+  first.crash();
+  const second = await start(world, "host-2");
+  expect(await second.client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(42);
+});
+
+test("a drained host leaves a settled world, and the next goes on", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  await first.client.agent(counter, "acme").ask({ type: "add", by: 41 });
+  await first.incarnation.drain();
+  const second = await start(world, "host-2");
+  expect(await second.client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(42);
+});
+
+test("many asks at once are each applied once", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const answers = await Promise.all(
+    Array.from({ length: 500 }, (_, n) => client.agent(counter, `key-${n % 50}`).ask({ type: "add", by: 1 })),
+  );
+  expect(answers.filter((count) => count === 10)).toHaveLength(50);
+});
+
+test("a step that throws leaves the state as it was, and its asker gets the reason", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  await acme.ask({ type: "add", by: 1 });
+  const error = await errorOf(acme.ask({ type: "fail" }));
+  expect({ kind: error.kind, code: error.code }).toEqual({ kind: "failed", code: "agent.step-failed" });
+  expect(error.message).toContain("the counter is out of order");
+  expect(await acme.read()).toMatchObject({ context: { count: 1 }, status: "active", errorCount: 1 });
+});
+
+test("an event that no transition takes is answered with what would be", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const error = await errorOf(client.agent("counter", "acme").ask({ type: "subtract", by: 1 }));
+  expect(error.code).toBe("event.not-taken");
+  expect(error.message).toContain("accepts=add");
+});
+
+test("two asks under one idempotency key are applied once, and both answered the same", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  const options = { idempotencyKey: "order-7" };
+  expect(await acme.ask({ type: "add", by: 5 }, options)).toBe(5);
+  expect(await acme.ask({ type: "add", by: 5 }, options)).toBe(5);
+  expect((await acme.read())?.context).toEqual({ count: 5 });
+});
+
+test("start makes an agent once", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  expect(await acme.start()).toEqual({ created: true });
+  expect(await acme.start()).toEqual({ created: false });
+});
+
+test("a terminated agent refuses what comes later, and a removed one begins anew", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  await acme.ask({ type: "add", by: 1 });
+  await acme.terminate();
+  expect((await errorOf(acme.ask({ type: "add", by: 1 }))).code).toBe("agent.ended");
+  await acme.remove();
+  expect(await acme.read()).toBeUndefined();
+  expect(await acme.ask({ type: "add", by: 1 })).toBe(1);
+});
+
+test("an agent that sleeps after every turn keeps its state and its whole history", async () => {
+  const world = new MemoryWorld(realClock);
+  const { client, incarnation } = await start(world, "host");
+  const acme = client.agent(counter, "acme");
+  for (let turn = 1; turn <= 120; turn += 1) {
+    expect(await acme.ask({ type: "add", by: 1 })).toBe(turn);
+    await incarnation.passivateAll();
+    expect(incarnation.activity().agents).toBe(0);
+  }
+  const steps = await Array.fromAsync(acme.history());
+  expect(steps.map(({ seq }) => seq)).toEqual(Array.from({ length: 121 }, (_, index) => index + 1));
+  expect(steps.slice(1).map(({ context }) => context)).toEqual(
+    Array.from({ length: 120 }, (_, index) => ({ count: index + 1 })),
+  );
+  expect((await Array.fromAsync(acme.history({ from: 60, to: 62 }))).map(({ seq }) => seq)).toEqual([60, 61, 62]);
+});
+
+test("a settled world keeps no records but seals, and goes on after a crash", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  for (let n = 0; n < 20; n += 1) await first.client.agent(counter, `key-${n}`).ask({ type: "add", by: n });
+  await first.incarnation.settle();
+  first.crash();
+  const second = await start(world, "host-2");
+  expect(await second.client.agent(counter, "key-7").ask({ type: "add", by: 1 })).toBe(8);
+  await second.incarnation.settle();
+  const records = world.objectNames("journal/").filter((name) => !name.endsWith("/trim"));
+  expect(records).toHaveLength(1); // the seal of the first
+});
+
+test("agents are listed by type, those in memory and those asleep", async () => {
+  const { client, incarnation } = await start(new MemoryWorld(realClock), "host");
+  for (let n = 0; n < 12; n += 1) await client.agent(counter, `key ${n}`).ask({ type: "add", by: n });
+  await incarnation.passivateAll();
+  await client.agent(counter, "awake").ask({ type: "add", by: 1 });
+  const agents = await Array.fromAsync(client.list({ type: "counter" }));
+  const expected = [...Array.from({ length: 12 }, (_, n) => `counter/key ${n}`), "counter/awake"];
+  expect(agents.map(({ agent }) => agent as string).toSorted()).toEqual(expected.toSorted());
+  expect(await Array.fromAsync(client.list({ type: "other" }))).toEqual([]);
+});
+
+test("a watcher gets the history, then every step as it is committed, and ends with the agent", async () => {
+  const { client } = await start(new MemoryWorld(realClock), "host");
+  const acme = client.agent(counter, "acme");
+  await acme.ask({ type: "add", by: 1 });
+  const seen: number[] = [];
+  const sawFirst = Promise.withResolvers<void>();
+  const watching = (async () => {
+    for await (const { seq } of acme.watch()) {
+      seen.push(seq);
+      sawFirst.resolve();
+    }
+  })();
+  await sawFirst.promise;
+  for (let n = 0; n < 5; n += 1) await acme.ask({ type: "add", by: 1 });
+  await acme.terminate();
+  await watching;
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test("more agents than a host may keep in memory: the longest idle leave", async () => {
+  const world = new MemoryWorld(realClock);
+  const ports = world.open("host", { clock: realClock, entropy: realEntropy });
+  const incarnation = await startIncarnation({ agents: [counter], ports, settings: { activationsMax: 5 } });
+  started.push(incarnation);
+  const client = makeClient({ app: incarnation.app, ports });
+  for (let n = 0; n < 20; n += 1) await client.agent(counter, `key-${n}`).ask({ type: "add", by: n });
+  await incarnation.passivateIdle();
+  expect(incarnation.activity().agents).toBe(5);
+  expect(await client.agent(counter, "key-3").ask({ type: "add", by: 1 })).toBe(4);
+});

@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+const sourceConditions = { ssr: { resolve: { conditions: ["@dormouse/source"] } } };
+
+export default defineConfig({
+  root: new URL("..", import.meta.url).pathname,
+  test: {
+    projects: [
+      {
+        ...sourceConditions,
+        test: {
+          name: "unit",
+          include: [
+            "packages/*/src/**/*.test.ts",
+            "examples/**/*.test.ts",
+            "test/*.test.ts",
+            "test/formats/**/*.test.ts",
+            "test/types/**/*.test.ts",
+            "test/simulation/**/*.test.ts",
+          ],
+        },
+      },
+      {
+        ...sourceConditions,
+        test: { name: "examples", include: ["test/examples/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+      {
+        ...sourceConditions,
+        test: { name: "process", include: ["test/process/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 },
+      },
+    ],
+  },
+});
