@@ -66,6 +66,15 @@ test("a drained host leaves a settled world, and the next goes on", async () => 
   expect(await second.client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(42);
 });
 
+test("a host that is drained twice ends once, and one that is over can be drained", async () => {
+  const { incarnation, crash } = await start(new MemoryWorld(realClock), "host");
+  await Promise.all([incarnation.drain(), incarnation.drain()]);
+  await incarnation.drain();
+  expect(await incarnation.ended).toBeUndefined();
+  crash();
+  await incarnation.drain();
+});
+
 test("many asks at once are each applied once", async () => {
   const { client } = await start(new MemoryWorld(realClock), "host");
   const answers = await Promise.all(

@@ -115,7 +115,8 @@ test("text that looks like markup is shown as it is", () => {
 test("every quote on this repository's own documents begins at the line that is named, and the report repeats", async () => {
   const root = resolve(import.meta.dirname, "../..");
   const paths = await listDocuments(root);
-  expect(paths.slice(0, 2)).toEqual(["README.md", "CONTRIBUTING.md"]);
+  expect(paths[0]).toBe("README.md");
+  expect(paths).toContain("CONTRIBUTING.md");
   const compile = async (): Promise<Extract[]> =>
     Promise.all(paths.map(async (path) => extract(await readDocument(root, path))));
   const extracts = await compile();

@@ -53,7 +53,7 @@ export interface Incarnation {
   readonly app: App;
   /** Resolves when it is over: with nothing after `drain` or `kill`, else with what ended it. */
   readonly ended: Promise<DormouseError | undefined>;
-  /** Stops reading, commits what is under way, settles, frees its partitions. Loses nothing. */
+  /** Stops reading, commits what is under way, settles, frees its partitions. Loses nothing; what hinders it, `ended` says. */
   drain(): Promise<void>;
   /** Drops everything, as a crash does. */
   kill(): void;
@@ -142,6 +142,7 @@ class Host implements Incarnation {
   readonly #stops: Cancel[] = [];
   #caution = new Caution(false);
   #unreadable = 0;
+  #drained: Promise<void> | undefined;
   #end: (error: DormouseError | undefined) => void = () => undefined;
 
   constructor(options: HostOptions) {
@@ -277,8 +278,14 @@ class Host implements Incarnation {
     observe({ kind: "claimed", partition, epoch, records: owned.records });
   }
 
-  async drain(): Promise<void> {
-    const { world, settings } = this.#options;
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain().catch((thrown: unknown) => this.#fail(thrown));
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    const { world, settings, life } = this.#options;
+    if (life.signal.aborted) return;
     for (const loop of this.#loops.values()) loop.stop();
     // What runs may end, so that it need not run again elsewhere; what takes longer goes on there.
     const grace = new Promise<void>((resolve) => this.#stops.push(world.clock.schedule(settings.drainMs, resolve)));

@@ -71,7 +71,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await ended;
     };
     if (options.signal?.aborted === true) await drain();
-    options.signal?.addEventListener("abort", () => void drain(), { once: true });
+    options.signal?.addEventListener("abort", () => void drain().catch(() => undefined), { once: true });
     return { client, incarnation: incarnation.id, ended, drain, [Symbol.asyncDispose]: drain };
   } catch (error) {
     await folder.close();
