@@ -1,4 +1,5 @@
 /** The agent `research`: reads a folder's documents one by one, drafts a report, and publishes it when a person agrees. */
+import { basename } from "node:path";
 import { agent } from "@dormouse/sdk";
 import { assign, setup } from "xstate";
 import { type Call, draft, extractOne, list, publish, read, relate } from "./effects.ts";
@@ -16,6 +17,8 @@ interface ResearchContext extends ResearchInput {
   readonly effectsDone: number;
   /** Paths within the folder. */
   readonly documents: readonly string[];
+  /** How many more there are in the folder. */
+  readonly leftOut: number;
   /** The index of the document at hand. */
   readonly next: number;
   /** Read and not yet extracted. */
@@ -54,6 +57,7 @@ const machine = setup({
     ...input,
     effectsDone: 0,
     documents: [],
+    leftOut: 0,
     next: 0,
     document: null,
     extracts: [],
@@ -67,21 +71,25 @@ const machine = setup({
   states: {
     listing: {
       invoke: {
+        id: "list",
         src: "list",
-        input: ({ context }) => ({ ...callOf(context), folder: context.folder }),
+        input: ({ context }) => ({ folder: context.folder, ...callOf(context) }),
         onDone: {
           target: "reading",
-          actions: assign(({ context, event }) => ended(context, { documents: event.output })),
+          actions: assign(({ context, event: { output } }) =>
+            ended(context, { documents: output.paths, leftOut: output.leftOut }),
+          ),
         },
       },
     },
     reading: {
       invoke: {
+        id: "read",
         src: "read",
         input: ({ context }) => ({
-          ...callOf(context),
           folder: context.folder,
           path: context.documents[context.next] ?? "",
+          ...callOf(context),
         }),
         onDone: {
           target: "extracting",
@@ -91,8 +99,9 @@ const machine = setup({
     },
     extracting: {
       invoke: {
+        id: "extract",
         src: "extract",
-        input: ({ context }) => ({ ...callOf(context), document: context.document ?? nothingRead }),
+        input: ({ context }) => ({ document: context.document ?? nothingRead, ...callOf(context) }),
         onDone: {
           target: "extracted",
           actions: assign(({ context, event }) =>
@@ -104,8 +113,9 @@ const machine = setup({
     extracted: { always: [{ guard: "isMoreToRead", target: "reading" }, { target: "crossReferencing" }] },
     crossReferencing: {
       invoke: {
+        id: "relate",
         src: "relate",
-        input: ({ context }) => ({ ...callOf(context), extracts: context.extracts }),
+        input: ({ context }) => ({ extracts: context.extracts, ...callOf(context) }),
         onDone: {
           target: "drafting",
           actions: assign(({ context, event }) => ended(context, { references: event.output })),
@@ -114,12 +124,14 @@ const machine = setup({
     },
     drafting: {
       invoke: {
+        id: "draft",
         src: "draft",
         input: ({ context }) => ({
-          ...callOf(context),
-          folder: context.folder,
+          about: basename(context.folder),
           extracts: context.extracts,
           references: context.references,
+          leftOut: context.leftOut,
+          ...callOf(context),
         }),
         onDone: {
           target: "awaitingApproval",
@@ -137,8 +149,9 @@ const machine = setup({
     },
     publishing: {
       invoke: {
+        id: "publish",
         src: "publish",
-        input: ({ context }) => ({ ...callOf(context), path: context.reportPath, report: context.report }),
+        input: ({ context }) => ({ path: context.reportPath, report: context.report, ...callOf(context) }),
         onDone: { target: "published", actions: assign(({ context }) => ended(context, { outcome: "published" })) },
       },
     },

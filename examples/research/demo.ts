@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -25,13 +25,17 @@ const nodeOptions = ["--conditions=@dormouse/source"];
 const killedAtWanted = 11;
 const deadlineMs = 55_000;
 const lookMs = 10;
+const paceMs = 150;
+const placePrefix = "run-";
+const placeMsMax = 86_400_000;
+/** Each step holds what the agent knows by then. */
+const historyBytesMax = 268_435_456;
 
 interface Plan {
   readonly folder: string;
   readonly store: string;
   readonly reportPath: string;
   readonly witnessPath: string;
-  readonly documents: number;
   /** How many effects there are: one to list, two a document, to relate, to draft, and to publish. */
   readonly effects: number;
   /** The number of the effect at which the host is killed. */
@@ -86,14 +90,16 @@ async function makePlan(): Promise<Plan> {
   // npm runs this in its package's folder; a relative path is meant from where the person stands.
   const folder = named === undefined ? repository : resolve(process.env["INIT_CWD"] ?? process.cwd(), named);
   if (!existsSync(folder)) throw new Error(`there is no such folder: ${folder}`);
-  const { length: documents } = await listDocuments(folder);
-  if (documents === 0)
+  if (!statSync(folder).isDirectory()) throw new Error(`this is no folder: ${folder}`);
+  const { paths, leftOut } = await listDocuments(folder);
+  if (paths.length === 0)
     throw new Error(`there is no Markdown or text file in this folder, so nothing to report on: ${folder}`);
-  const effects = 2 * documents + 4;
+  const effects = 2 * paths.length + 4;
   // The last effect waits for a person, so the one before it is the latest that can be cut off.
   const killedAt = Math.min(killedAtWanted, effects - 1);
   const place = makePlace(resolve(".dormouse-demo"));
-  console.log(`A report on ${count(documents, "document")} of ${folder}, in ${effects} effects.`);
+  console.log(`A report on ${count(paths.length, "document")} of ${folder}, in ${effects} effects.`);
+  if (leftOut > 0) say(`There are ${leftOut} more, for which a demo has no time.`);
   if (killedAt < killedAtWanted) {
     say(
       `With so few documents there is no effect ${killedAtWanted} before the approval: the kill comes at effect ${killedAt}.`,
@@ -104,27 +110,21 @@ async function makePlan(): Promise<Plan> {
     store: `file:${join(place, "store")}`,
     reportPath: join(place, "report.md"),
     witnessPath: join(place, "witness.log"),
-    documents,
     effects,
     killedAt,
   };
 }
 
-/** An empty folder of the demo's own; what an earlier demo left there is removed. */
-function makePlace(path: string): string {
-  const mark = join(path, ".gitignore");
-  if (existsSync(path)) {
-    if (!existsSync(mark))
-      throw new Error(`this folder is not the demo's own; move it away, or run elsewhere: ${path}`);
-    const [, pid] = /^# by process (\d+)$/m.exec(readFileSync(mark, "utf8")) ?? [];
-    if (pid !== undefined && isRunning(Number(pid))) {
-      throw new Error(`another demo runs here; wait for it, or end it: pid=${pid} folder=${path}`);
-    }
-    rmSync(path, { recursive: true });
+/** An empty folder of this demo's own, so that several can run at once; those of yesterday's demos are removed. */
+function makePlace(parent: string): string {
+  mkdirSync(parent, { recursive: true });
+  writeFileSync(join(parent, ".gitignore"), "*\n");
+  const places = readdirSync(parent).filter((name) => name.startsWith(placePrefix));
+  for (const place of places.map((name) => join(parent, name))) {
+    const { mtimeMs } = statSync(place, { throwIfNoEntry: false }) ?? {};
+    if (mtimeMs !== undefined && Date.now() - mtimeMs > placeMsMax) rmSync(place, { recursive: true, force: true });
   }
-  mkdirSync(path, { recursive: true });
-  writeFileSync(mark, `# by process ${process.pid}\n*\n`);
-  return path;
+  return mkdtempSync(join(parent, placePrefix));
 }
 
 // ----------------------------------------------------------------------------------------------------------- processes
@@ -137,7 +137,10 @@ function startHostProcess(
 ): ChildProcess {
   const options = { store, folder, report: reportPath, witness: witnessPath, until };
   const line = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  const host = fork(hostEntry, line, { execArgv: nodeOptions, env: { ...process.env, ...env } });
+  const host = fork(hostEntry, line, {
+    execArgv: nodeOptions,
+    env: { RESEARCH_PACE_MS: String(paceMs), ...process.env, ...env },
+  });
   hosts.push(host);
   say(`process ${host.pid}`);
   return host;
@@ -146,7 +149,7 @@ function startHostProcess(
 /** Resolves when the effect that is to be cut off has begun. */
 async function untilWitnessed({ witnessPath, killedAt }: Plan, host: ChildProcess, signal: AbortSignal): Promise<void> {
   while (!existsSync(witnessPath) || !readWitness(witnessPath).some(({ number }) => number === killedAt)) {
-    if (host.exitCode !== null) throw new Error(`the host ended before effect ${killedAt} began`);
+    if (hasEnded(host)) throw new Error(`the host ended before effect ${killedAt} began`);
     await pause(lookMs, undefined, { signal });
   }
   // The host tells of it a moment later; nobody would miss the line but the reader.
@@ -159,28 +162,32 @@ async function kill(host: ChildProcess): Promise<void> {
   await exit;
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 /** Resolves when the host has drained and its process has ended by itself. */
 async function ended(host: ChildProcess, signal: AbortSignal): Promise<void> {
-  if (host.exitCode === null) await once(host, "exit", { signal });
+  if (!hasEnded(host)) await once(host, "exit", { signal });
   if (host.exitCode !== 0) throw new Error(`a host did not end well: code=${host.exitCode} signal=${host.signalCode}`);
 }
 
+/** Asked of the system: there is no process of this id. */
 function isGone({ pid }: ChildProcess): boolean {
-  return pid === undefined || !isRunning(pid);
-}
-
-function isRunning(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    return pid === undefined || !process.kill(pid, 0);
   } catch {
-    return false;
+    return true;
   }
 }
 
 /** Runs the `dormouse` command in a process of its own; resolves with what it prints. */
 async function dormouse(line: readonly string[], signal: AbortSignal): Promise<string> {
   const entry = fileURLToPath(import.meta.resolve("@dormouse/cli/main"));
-  const { stdout } = await promisify(execFile)(process.execPath, [...nodeOptions, entry, ...line], { signal });
+  const { stdout } = await promisify(execFile)(process.execPath, [...nodeOptions, entry, ...line], {
+    signal,
+    maxBuffer: historyBytesMax,
+  });
   return stdout;
 }
 
@@ -193,10 +200,11 @@ async function sendApproval({ store }: Plan, signal: AbortSignal): Promise<{ rea
 async function resultOf({ store }: Plan, host: ChildProcess, signal: AbortSignal): Promise<OutputOf<typeof research>> {
   await using client = await connect({ store });
   while (!client.isHostRunning) {
-    if (host.exitCode !== null) throw new Error("the host ended before it could be asked");
+    if (hasEnded(host)) throw new Error("the host ended before it could be asked");
     await pause(lookMs, undefined, { signal });
   }
-  return client.agent(research, key).result({ signal });
+  // Awaited here: the client is closed when this function is left.
+  return await client.agent(research, key).result({ signal });
 }
 
 /** Prints the history, and checks in it what the witness has said of the effects. */
@@ -246,7 +254,7 @@ function checkResumed({ killedAt, effects }: Plan, witness: readonly WitnessLine
       rest.every((number) => isOnce(witness, number)),
     );
   }
-  const keys = new Set(witness.map(({ key }) => key));
+  const keys = new Set(witness.map((line) => line.key));
   check("every effect has a key of its own", keys.size === effects - 1);
 }
 
@@ -303,7 +311,8 @@ try {
   console.log(`\nAll of it held, in ${((performance.now() - startedAt) / 1_000).toFixed(1)} s.`);
 } catch (error) {
   console.error(`\n${paint("red", "The demo failed:")} ${explain(error, signal)}`);
-  process.exitCode = 1;
+  // As a shell reports what SIGINT has ended.
+  process.exitCode = interrupt.signal.aborted ? 130 : 1;
 } finally {
-  for (const host of hosts) if (host.exitCode === null) host.kill("SIGKILL");
+  for (const host of hosts) if (!hasEnded(host)) host.kill("SIGKILL");
 }

@@ -1,34 +1,58 @@
 /** The documents of a folder: which there are, and what stands in one. */
+import type { Dirent } from "node:fs";
 import { open, readdir } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import type { SourceDocument } from "./extract.ts";
 
 /** More would make a demo long. */
-const documentsMax = 8;
+const documentsMax = 40;
+/** Somebody may name a whole disk. */
+const foldersMax = 2_000;
 const documentBytesMax = 262_144;
 const extensions = /\.(?:md|markdown|txt)$/i;
 const skipped = new Set(["node_modules", "dist", "build", "coverage"]);
 
-/**
- * The first documents of a folder, relative to it: what lies at its top, then what lies in `docs`, then the rest.
- * Hidden folders and those of built or installed files are left out.
- */
-export async function listDocuments(folder: string): Promise<string[]> {
-  const paths = await findDocuments(folder, "");
-  return paths.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).slice(0, documentsMax);
+export interface Listing {
+  /** Relative to the folder, with `/`. */
+  readonly paths: readonly string[];
+  /** How many more there are. */
+  readonly leftOut: number;
 }
 
-async function findDocuments(folder: string, under: string): Promise<string[]> {
-  const entries = await readdir(join(folder, under), { withFileTypes: true });
-  const found = await Promise.all(
-    entries.map(async (entry) => {
-      if (entry.name.startsWith(".") || skipped.has(entry.name)) return [];
+/**
+ * The first documents of a folder: what introduces it, what lies at its top, what lies in `docs`, then the rest. Hidden
+ * folders and those of built or installed files are not looked into.
+ */
+export async function listDocuments(folder: string): Promise<Listing> {
+  const found = await findDocuments(folder);
+  const paths = found.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  return { paths: paths.slice(0, documentsMax), leftOut: Math.max(0, paths.length - documentsMax) };
+}
+
+async function findDocuments(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  const folders = [""];
+  // The array grows while it is walked: upper folders come before those in them, and one is open at a time.
+  for (const under of folders) {
+    for (const entry of await entriesOf(folder, under)) {
+      if (entry.name.startsWith(".") || skipped.has(entry.name)) continue;
       const path = under === "" ? entry.name : `${under}/${entry.name}`;
-      if (entry.isDirectory()) return findDocuments(folder, path);
-      return entry.isFile() && extensions.test(entry.name) ? [path] : [];
-    }),
-  );
-  return found.flat();
+      if (entry.isDirectory() && folders.length < foldersMax) folders.push(path);
+      if (entry.isFile() && extensions.test(entry.name)) found.push(path);
+    }
+  }
+  return found;
+}
+
+async function entriesOf(folder: string, under: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(join(folder, under), { withFileTypes: true });
+    return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    // One that is not ours to look into is none of the report's; the folder itself must be there.
+    if (under === "") throw error;
+    return [];
+  }
 }
 
 /** What introduces a folder comes first. */
@@ -46,7 +70,7 @@ export async function readDocument(folder: string, path: string): Promise<Source
     const bytes = Buffer.alloc(Math.min(size, documentBytesMax));
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
     return {
-      path: path.replaceAll(sep, "/"),
+      path,
       text: bytes.toString("utf8", 0, bytesRead),
       isCut: size > documentBytesMax,
     };

@@ -4,18 +4,11 @@
  * idempotency key.
  */
 import { mkdir, rename, writeFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fromPromise, type PromiseActorLogic } from "xstate";
 import { listDocuments, readDocument } from "./documents.ts";
-import {
-  crossReference,
-  type CrossReferences,
-  draftReport,
-  extract,
-  type Extract,
-  type SourceDocument,
-} from "./extract.ts";
+import { crossReference, draftReport, extract, type Extract, type Findings, type SourceDocument } from "./extract.ts";
 import { testify } from "./witness.ts";
 
 /** What every effect is given. */
@@ -25,15 +18,15 @@ export interface Call {
   readonly witnessPath: string;
 }
 
-/** So that a person can follow. */
-const paceMs = Number(process.env["RESEARCH_PACE_MS"] ?? 150);
+/** How long each effect takes at least, so that a person can follow. */
+const paceMs = Number(process.env["RESEARCH_PACE_MS"] ?? 0);
 /** The number of the effect that does not come to its end, so that a kill surely meets it. */
 const held = Number(process.env["RESEARCH_HOLD"] ?? 0);
 const heldMs = 3_600_000;
 
 export const list = effect("list", async ({ folder }: { readonly folder: string }) => {
-  const paths = await listDocuments(folder);
-  if (paths.length > 0) return paths;
+  const listing = await listDocuments(folder);
+  if (listing.paths.length > 0) return listing;
   throw new Error(`there is no Markdown or text file to report on; name another folder: folder=${folder}`);
 });
 
@@ -49,15 +42,7 @@ export const relate = effect("cross-reference", async ({ extracts }: { readonly 
   crossReference(extracts),
 );
 
-interface Findings {
-  readonly folder: string;
-  readonly extracts: readonly Extract[];
-  readonly references: CrossReferences;
-}
-
-export const draft = effect("draft", async ({ folder, extracts, references }: Findings) =>
-  draftReport(basename(folder), extracts, references),
-);
+export const draft = effect("draft", async (findings: Findings) => draftReport(findings));
 
 /** Whoever looks finds the whole report or none, and twice is as good as once. */
 export const publish = effect(

@@ -9,6 +9,8 @@ import { listDocuments, readDocument } from "./documents.ts";
 import { crossReference, draftReport, extract, type Extract } from "./extract.ts";
 
 const extracted = (text: string, path = "note.md"): Extract => extract({ path, text, isCut: false });
+const reportOn = (about: string, extracts: readonly Extract[]): string =>
+  draftReport({ about, extracts, references: crossReference(extracts), leftOut: 0 });
 const textsOf = (text: string): string[] => extracted(text).quotes.map((quote) => quote.text);
 
 const dormice = `# The dormouse
@@ -102,19 +104,19 @@ test("documents with common terms or a link are kin, others are not", () => {
 
 test("a report of one document without a sentence is still a report", () => {
   const one = extracted("");
-  const report = draftReport("nothing", [one], crossReference([one]));
+  const report = reportOn("nothing", [one]);
   expect(report).toContain("# What nothing says");
   expect(report).toContain("No sentence to quote.");
 });
 
 test("text that looks like markup is shown as it is", () => {
   const one = extracted("The `a < b` of [old] things is a `*` star in this sentence.");
-  expect(draftReport("x", [one], crossReference([one]))).toContain("a \\< b of \\[old\\] things is a \\* star");
+  expect(reportOn("x", [one])).toContain("a \\< b of \\[old\\] things is a \\* star");
 });
 
 test("every quote on this repository's own documents begins at the line that is named, and the report repeats", async () => {
   const root = resolve(import.meta.dirname, "../..");
-  const paths = await listDocuments(root);
+  const { paths } = await listDocuments(root);
   expect(paths[0]).toBe("README.md");
   expect(paths).toContain("CONTRIBUTING.md");
   const compile = async (): Promise<Extract[]> =>
@@ -129,6 +131,6 @@ test("every quote on this repository's own documents begins at the line that is 
       );
     }
   }
-  const report = draftReport("dormouse", extracts, crossReference(extracts));
-  expect(draftReport("dormouse", await compile(), crossReference(await compile()))).toBe(report);
+  const report = reportOn("dormouse", extracts);
+  expect(reportOn("dormouse", await compile())).toBe(report);
 });

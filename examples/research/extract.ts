@@ -146,13 +146,24 @@ export function crossReference(extracts: readonly Extract[]): CrossReferences {
   return { terms, kinships };
 }
 
+/** What a report is made of. */
+export interface Findings {
+  /** The folder's name. */
+  readonly about: string;
+  readonly extracts: readonly Extract[];
+  readonly references: CrossReferences;
+  /** How many documents of the folder were not read. */
+  readonly leftOut: number;
+}
+
 /** The report, as Markdown. */
-export function draftReport(about: string, extracts: readonly Extract[], references: CrossReferences): string {
+export function draftReport({ about, extracts, references, leftOut }: Findings): string {
   const words = extracts.reduce((sum, one) => sum + one.words, 0);
   const documents = extracts.length === 1 ? "1 document" : `${extracts.length} documents`;
+  const others = leftOut === 0 ? "" : ` The folder has ${leftOut} more, which were not read.`;
   return [
     `# What ${escape(about)} says`,
-    `A report on ${documents} of ${words} words. Every sentence below is a quote; its file and line stand behind it.`,
+    `A report on ${documents} of ${words} words. Every sentence below is a quote; its file and line stand behind it.${others}`,
     "## In short",
     ...inShort(extracts).map(({ path, ...quote }) => quoteLine(path, quote)),
     "## Document by document",

@@ -50,7 +50,8 @@ async function main(): Promise<void> {
 
 async function waitUntil(until: string, ref: AgentRef<Research>, signal: AbortSignal): Promise<void> {
   if (until === "approval") await ref.waitFor("awaitingApproval", { signal });
-  else await aborted(signal);
+  // An agent that ends with an error has nothing left to wait for.
+  else await ref.result({ signal }).then(() => aborted(signal));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -83,8 +83,11 @@ interface Ended {
 
 class Project {
   readonly folder = mkdtempSync(join(tmpdir(), "dormouse-cli-"));
+  readonly #store: readonly string[];
 
-  constructor() {
+  /** @param store - What every line says of where the agents live. */
+  constructor(store: readonly string[] = []) {
+    this.#store = store;
     symlinkSync(join(root, "node_modules"), join(this.folder, "node_modules"));
     this.write("package.json", '{ "type": "module" }');
     this.write("agents.ts", agents(""));
@@ -96,14 +99,15 @@ class Project {
 
   dormouse(...line: readonly string[]): Promise<Ended> {
     return new Promise((ended) => {
-      execFile(process.execPath, [conditions, entry, ...line], { cwd: this.folder }, (error, stdout, stderr) => {
+      const args = [conditions, entry, ...line, ...this.#store];
+      execFile(process.execPath, args, { cwd: this.folder }, (error, stdout, stderr) => {
         ended({ code: error === null ? 0 : error.code, stdout, stderr });
       });
     });
   }
 
   dev(...options: readonly string[]): Running {
-    return new Running(this.folder, [entry, "dev", "agents.ts", ...options]);
+    return new Running(this.folder, [entry, "dev", "agents.ts", ...this.#store, ...options]);
   }
 
   remove(): void {
@@ -129,7 +133,7 @@ class Running {
         this.#printed();
       });
     }
-    void this.ended.then(() => {
+    this.process.once("close", () => {
       this.#isOver = true;
       this.#printed();
     });
@@ -230,7 +234,8 @@ describe("over the lives of a folder's hosts", () => {
 });
 
 describe("dev", () => {
-  const project = new Project();
+  // What the host writes there is beside the module, and no change of it.
+  const project = new Project(["--store", "file:./data"]);
   let dev: Running;
   beforeAll(() => {
     project.write("agents.ts", "throw new Error('not today');");
@@ -247,8 +252,8 @@ describe("dev", () => {
     { what: "exports no agent", source: "export const agent = 1;", says: /exports no agent/ },
   ])("waits for a change of a module that $what", async ({ source, says }) => {
     if (source !== undefined) project.write("agents.ts", source);
-    await dev.line(says);
-    await dev.line(/started again when a source file changes/);
+    expect(await dev.line(says)).toMatch(says);
+    expect(await dev.line(/started again/)).toContain("when a source file changes");
   });
 
   test("starts once the module is mended", async () => {
@@ -264,12 +269,18 @@ describe("dev", () => {
     expect((await project.dormouse("ask", "counter/x", '{"type":"add","by":1}')).stdout).toBe("11\n");
   });
 
-  test("sees a change of a source file beside the module, not of other files", async () => {
-    project.write("notes.txt", "nothing to see");
+  test("sees a change of a source file beside the module, and no other", async () => {
+    project.write("report.json", '{ "by": "an agent" }');
     project.write("helper.ts", "export const one = 1;");
-    expect(await dev.line(/has changed/)).toContain("helper.ts has changed");
     await dev.line(/ready/);
-    expect(dev.text).not.toContain("notes.txt");
+    const changes = dev.text.split("\n").filter((line) => line.includes("has changed"));
+    expect(new Set(changes.slice(0, -1))).toEqual(new Set(["agents.ts has changed: starting a new host"]));
+    expect(changes.at(-1)).toBe("helper.ts has changed: starting a new host");
+  });
+
+  test("waits for a change when the module ends its host, also without a word", async () => {
+    project.write("agents.ts", "process.exit(0);");
+    expect(await dev.line(/the host has ended/)).toContain("started again when a source file changes");
   });
 
   test("ends well when it is told to", async () => {
@@ -284,10 +295,11 @@ describe("an agent that ends its host again and again", () => {
     project.write("host.ts", hostProgram);
     host = new Running(project.folder, ["host.ts"]);
     await host.line(/ready/);
+    const keys = ["mended", "skipped"];
+    await Promise.all(keys.map((key) => project.dormouse("ask", `bomb/${key}`, '{"type":"ask"}')));
     await host.end();
     project.write("fuse", "");
-    const lines = ["mended", "skipped"].map((key) => ["send", `bomb/${key}`, '{"type":"explode"}']);
-    await Promise.all(lines.map((line) => project.dormouse(...line)));
+    await Promise.all(keys.map((key) => project.dormouse("send", `bomb/${key}`, '{"type":"explode"}')));
     await liveUntilSetAside(2);
   });
   afterAll(async () => {
@@ -331,6 +343,12 @@ describe("an agent that ends its host again and again", () => {
     expect((await project.dormouse("ask", "bomb/mended", '{"type":"ask"}')).stderr).toContain("agent.quarantined");
   });
 
+  test("is told of by list, with the state it stays in", async () => {
+    const { stdout } = await project.dormouse("list", "bomb");
+    expect(stdout).toMatch(/^bomb\/mended +set aside +\d+ +0\nbomb\/skipped +set aside +\d+ +0\n/m);
+    expect((await project.dormouse("read", "bomb/mended")).stdout).toContain("{ survived: 0 }");
+  });
+
   test("takes what was kept when it is mended and resumed", async () => {
     rmSync(join(project.folder, "fuse"));
     expect(await project.dormouse("resume", "bomb/mended")).toEqual({
@@ -346,5 +364,6 @@ describe("an agent that ends its host again and again", () => {
     expect(JSON.parse(stdout)).toEqual({ agent: "bomb/skipped", wasSetAside: true });
     expect((await project.dormouse("ask", "bomb/skipped", '{"type":"ask"}')).stdout).toBe("0\n");
     expect((await project.dormouse("errors")).stdout).toBe("");
+    expect((await project.dormouse("list")).stdout).not.toContain("set aside");
   });
 });

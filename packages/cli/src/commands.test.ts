@@ -88,6 +88,17 @@ const sheep = agent("sheep", {
   machine: setup({ types: {} as { events: { type: "count" } } }).createMachine({ on: { count: {} } }),
 });
 
+/** Nobody catches what its effect throws. */
+const diver = agent("diver", {
+  machine: setup({
+    actors: {
+      dive: fromPromise(async (): Promise<void> => {
+        throw new RangeError("out of air");
+      }),
+    },
+  }).createMachine({ invoke: { src: "dive" } }),
+});
+
 type CounterEvents = Ask<{ type: "add"; by: number }, number> | Ask<{ type: "fail" }, number> | { type: "reset" };
 
 const counter = agent("counter", {
@@ -147,7 +158,7 @@ function timeless(text: string): string {
 }
 
 beforeAll(async () => {
-  host = await startHost({ agents: [counter, order, sheep], store });
+  host = await startHost({ agents: [counter, diver, order, sheep], store });
   const [paid, told] = ["paid", "told"].map((key) => host.client.agent(order, key));
   await paid?.send({ type: "add", item: "tea", price: 4 });
   await paid?.send({ type: "break" });
@@ -157,6 +168,8 @@ beforeAll(async () => {
   await told?.waitFor(({ context }) => context.items.length === 1);
   await host.client.agent(sheep, "dolly\nand co").send({ type: "count" });
   await host.client.agent(sheep, "dolly\nand co").waitFor(({ seq }) => seq === 1);
+  await host.client.agent(diver, "deep").start();
+  await host.client.agent(diver, "deep").waitFor(({ status }) => status === "error");
 });
 afterAll(async () => {
   await host.drain();
@@ -264,6 +277,7 @@ describe("list", () => {
         value: { paying: "late" },
         errorCount: 1,
         at: expect.any(Number),
+        isSetAside: false,
       },
       expect.objectContaining({ agent: "order/told", value: "open" }),
     ]);
@@ -365,8 +379,23 @@ describe("errors", () => {
     );
   });
 
+  test("tells of an agent that ended with an error, as read does", async () => {
+    const { code, stdout } = await dormouse("errors", "diver");
+    expect({ code, stdout: timeless(stdout) }).toEqual({
+      code: 0,
+      stdout: "diver/deep  <time>  ended with an error\n      out of air (RangeError)\n",
+    });
+    const error = { kind: "failed", code: "RangeError", message: "out of air" };
+    expect(await lines("errors", "diver")).toEqual([
+      { kind: "ended", agent: "diver/deep", at: expect.any(Number), error },
+    ]);
+    expect((await dormouse("read", "diver/deep")).stdout).toMatch(/^ {2}error {4}out of air \(RangeError\)\n/m);
+    expect(await lines("read", "diver/deep")).toMatchObject([{ status: "error", error }]);
+    expect(await lines("list", "diver")).toMatchObject([{ status: "error", errorCount: 0 }]);
+  });
+
   test("says so where there is none", async () => {
-    const stderr = "no agent is set aside, and no step failed\n";
+    const stderr = "no agent is set aside, damaged or failed, and no step failed\n";
     expect(await dormouse("errors", "sheep")).toEqual({ code: 0, stdout: "", stderr });
   });
 });

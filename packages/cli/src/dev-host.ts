@@ -2,7 +2,7 @@
 import { pathToFileURL } from "node:url";
 import { type AnyAgentDefinition, DormouseError, type Host, type Observed, startHost } from "@dormouse/sdk";
 import { exitModuleUnfit, exitStoreUnfit, type HostTask } from "./dev-task.ts";
-import { makeOutput, type Output } from "./output.ts";
+import { makeOutput, oneLine, type Output, wantsColour } from "./output.ts";
 
 /** Running effects begin anew in the next host, so a change need not wait for them. */
 const drainMs = 1_000;
@@ -12,7 +12,7 @@ async function main(task: HostTask): Promise<void> {
     isJson: task.isJson,
     stdout: process.stdout,
     stderr: process.stderr,
-    isColourWanted: process.env["NO_COLOR"] === undefined,
+    isColourWanted: wantsColour(process.env),
   });
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
@@ -75,23 +75,24 @@ function isStoreUnfit(error: unknown): boolean {
 
 /** What a person who works on an agent wants to see; the rest is the runtime's own business. */
 function describe(event: Observed, { paint, show }: Output): string | undefined {
+  const agent = "agent" in event ? oneLine(event.agent) : "";
   switch (event.kind) {
     case "stepped":
       return event.error === undefined
-        ? `${event.agent} ${paint("dim", `step ${event.seq}`)}`
-        : `${event.agent} ${paint("red", `step ${event.seq} failed: ${show(event.error.message)}`)}`;
+        ? `${agent} ${paint("dim", `step ${event.seq}`)}`
+        : `${agent} ${paint("red", `step ${event.seq} failed: ${show(event.error.message)}`)}`;
     case "logged":
-      return `${event.agent} ${event.label ?? "log"}: ${show(event.value)}`;
+      return `${agent} ${oneLine(event.label ?? "log")}: ${show(event.value)}`;
     case "action-failed":
-      return `${event.agent} ${paint("red", `action ${event.name} failed: ${show(event.error.message)}`)}`;
+      return `${agent} ${paint("red", `action ${oneLine(event.name)} failed: ${show(event.error.message)}`)}`;
     case "effect-started":
-      return `${event.agent} ${paint("dim", `effect ${event.address} starts${event.attempt > 1 ? ", again" : ""}`)}`;
+      return `${agent} ${paint("dim", `effect ${event.address} starts${event.attempt > 1 ? ", again" : ""}`)}`;
     case "effect-ended":
       return event.isOk
-        ? `${event.agent} ${paint("dim", `effect ${event.address} ended`)}`
-        : `${event.agent} ${paint("red", `effect ${event.address} failed`)}`;
+        ? `${agent} ${paint("dim", `effect ${event.address} ended`)}`
+        : `${agent} ${paint("red", `effect ${event.address} failed`)}`;
     case "quarantined":
-      return `${event.agent} ${paint("red", `is set aside: ${show(event.error.message)}`)}`;
+      return `${agent} ${paint("red", `is set aside: ${show(event.error.message)}`)}`;
     case "skipped":
       return paint("yellow", `a message was dropped: ${show(event.why)}`);
     case "warned":

@@ -27,8 +27,8 @@ export const dev: Command = {
   summary: "run a module's agents, and start anew on each change of it",
   help:
     "The module exports one or more agents, each made by agent(...). They run in a host in a process of its own; when the " +
-    "module or a source file beside or below it changes, a fresh process takes over, and the agents go on where they " +
-    "were. Ends with Ctrl-C.",
+    "module or a source file (.ts, .js) beside or below it changes, a fresh process takes over, and the agents go on " +
+    "where they were. Ends with Ctrl-C.",
   async run(call) {
     const module = resolve(call.arguments[0] ?? "");
     if (!existsSync(module) || !statSync(module).isFile()) throw new UsageError(`there is no such module: ${module}`);
@@ -46,19 +46,21 @@ export const dev: Command = {
 /** One host after another, until there is a stop. */
 async function runHosts(call: Call, module: string, watch: SourceWatch, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
-    const host = startHostProcess(call, module);
-    const ended = once(host, "exit");
-    const changed = watch.change(stop);
-    const first = await Promise.race([ended.then(() => "ended" as const), changed.then(() => "changed" as const)]);
-    if (first === "ended") {
-      if (host.exitCode === exitStoreUnfit) throw new Failed("the host said why");
-      if (host.exitCode !== 0) call.output.note("the host has ended; it is started again when a source file changes");
-    } else {
-      await endHostProcess(host);
-    }
-    const path = await changed;
+    const path = await runHost(call, module, watch, stop);
     if (path !== undefined) call.output.note(`${relative(process.cwd(), path)} has changed: starting a new host`);
   }
+}
+
+/** Resolves when its time is over, with the path of the change that calls for another; `undefined` after a stop. */
+async function runHost(call: Call, module: string, watch: SourceWatch, stop: AbortSignal): Promise<string | undefined> {
+  const host = startHostProcess(call, module);
+  const ended = once(host, "exit");
+  const changed = watch.change(stop);
+  const first = await Promise.race([ended.then(() => "ended" as const), changed.then(() => "changed" as const)]);
+  if (first === "changed") await endHostProcess(host);
+  else if (host.exitCode === exitStoreUnfit) throw new Failed("the host said why");
+  else if (!stop.aborted) call.output.note("the host has ended; it is started again when a source file changes");
+  return changed;
 }
 
 function startHostProcess(call: Call, module: string): ChildProcess {

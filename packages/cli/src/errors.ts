@@ -1,30 +1,35 @@
-/** `dormouse errors`: prints which agents are set aside, and which steps failed. */
+/** `dormouse errors`: prints which agents are set aside, damaged or ended with an error, and which steps failed. */
 import type { AgentView, QuarantineView } from "@dormouse/client";
 import { parseAddress } from "@dormouse/core/protocol";
-import type { ConnectedClient } from "@dormouse/sdk";
+import { type ConnectedClient, DormouseError } from "@dormouse/sdk";
 import { type CallLimits, type Command, limitsOf, readType, withClient } from "./command.ts";
 import { byAddress, listAgents } from "./list.ts";
-import { oneLine, type Output } from "./output.ts";
-import { errorText, stepHeadText } from "./step-text.ts";
+import { describeError, oneLine, type Output } from "./output.ts";
+import { errorText, stepHeadText, thrownText } from "./step-text.ts";
 
 export const errors: Command = {
   name: "errors",
   arguments: ["[type]"],
   options: ["store", "app", "timeout", "json"],
-  summary: "print agents that are set aside, and steps that failed",
+  summary: "print agents that are set aside, damaged or failed, and steps that failed",
   help:
     "An agent is set aside when it would end its host again and again; what is sent to it is kept until it is resumed. A " +
-    "step that failed left its agent as it was. With --json: one line of JSON each, whose kind is set-aside or " +
-    "failed-step; or failed-steps, a mere count, for agents that are children of others. A host must run.",
+    "step that failed left its agent as it was. With --json: one line of JSON each, whose kind is set-aside, unreadable, " +
+    "ended (with an error), or failed-step; or failed-steps, a mere count, for agents that are children of others. That " +
+    "there are some is no failure of the command. A host must run.",
   async run(call) {
     const type = readType(call);
     const limits = limitsOf(call);
     await withClient(call, async (client) => {
       const isAnySetAside = await tellSetAside(client, call.output, type, limits);
       const agents = await listAgents(client, type, limits);
+      const ended = agents.filter(({ status }) => status === "error" || status === "unreadable");
+      for (const view of ended) await tellEnd(client, call.output, view, limits);
       const failed = agents.filter(({ errorCount }) => errorCount > 0);
       for (const view of failed) await tellFailedSteps(client, call.output, view, limits);
-      if (!isAnySetAside && failed.length === 0) call.output.note("no agent is set aside, and no step failed");
+      if (!isAnySetAside && ended.length + failed.length === 0) {
+        call.output.note("no agent is set aside, damaged or failed, and no step failed");
+      }
     });
   },
 };
@@ -51,6 +56,38 @@ function setAsideText(output: Output, { agent, since, error, shelved }: Quaranti
     `${output.paint("bold", oneLine(agent))}  ${time}  ${output.paint("red", "set aside")}, ${kept}`,
     `      ${output.paint("red", errorText(error))}`,
   ].join("\n");
+}
+
+async function tellEnd(
+  client: ConnectedClient,
+  output: Output,
+  { agent, status, at }: AgentView,
+  limits: CallLimits,
+): Promise<void> {
+  const isEnd = status === "error";
+  const thrown = await endError(client, agent, limits);
+  const error = thrown === undefined ? null : describeError(thrown);
+  const what = output.paint("red", isEnd ? "ended with an error" : "unreadable");
+  // Of one that cannot be read it is not known when.
+  const time = isEnd ? `${output.paint("dim", new Date(at).toISOString())}  ` : "";
+  const head = `${output.paint("bold", oneLine(agent))}  ${time}${what}`;
+  const text = thrown === undefined ? head : `${head}\n      ${output.paint("red", thrownText(thrown))}`;
+  output.result(text, { kind: isEnd ? "ended" : "unreadable", agent, at, error });
+}
+
+const ofOneAgent: ReadonlySet<DormouseError["kind"]> = new Set(["corrupt", "failed", "invalid"]);
+
+/** What an agent ended with, or why it cannot be read; of a child only its parent is told. */
+async function endError(client: ConnectedClient, agent: AgentView["agent"], limits: CallLimits): Promise<unknown> {
+  const { type, key } = parseAddress(agent);
+  if (key.startsWith("~")) return undefined;
+  try {
+    return (await client.agent(type, key).read(limits))?.error;
+  } catch (error) {
+    // Of this agent alone: the others are still to be told of.
+    if (error instanceof DormouseError && ofOneAgent.has(error.kind)) return error;
+    throw error;
+  }
 }
 
 async function tellFailedSteps(

@@ -13,16 +13,19 @@ export const list: Command = {
   summary: "print the agents that there are",
   help:
     "Each with its status, its state, the number of its steps and of those that failed, sorted by address; children that " +
-    "run as agents of their own too. With --json: one line of JSON per agent. A host must run.",
+    "run as agents of their own too. One that is set aside takes nothing until it is resumed; errors tells why. With " +
+    "--json: one line of JSON per agent. A host must run.",
   async run(call) {
     const type = readType(call);
     const { state } = call.options;
     const limits = limitsOf(call);
     await withClient(call, async (client) => {
       const all = await listAgents(client, type, limits);
+      const setAside = new Set((await client.quarantined(limits)).map(({ agent }) => agent));
+      const chosen = all.filter(({ value }) => state === undefined || isInState(value, state));
       tell(
         call.output,
-        all.filter(({ value }) => state === undefined || isInState(value, state)),
+        chosen.map((view) => ({ ...view, isSetAside: setAside.has(view.agent) })),
       );
     });
   },
@@ -45,11 +48,17 @@ export function byAddress(one: { readonly agent: string }, other: { readonly age
   return one.agent < other.agent ? -1 : 1;
 }
 
-function tell(output: Output, agents: readonly AgentView[]): void {
+const wellStatuses: ReadonlySet<AgentView["status"]> = new Set(["active", "done", "stopped"]);
+
+interface ListedAgent extends AgentView {
+  readonly isSetAside: boolean;
+}
+
+function tell(output: Output, agents: readonly ListedAgent[]): void {
   if (agents.length === 0) output.note("there are no such agents");
-  const cells = agents.map(({ agent, status, value, seq, errorCount }) => [
+  const cells = agents.map(({ agent, status, isSetAside, value, seq, errorCount }) => [
     oneLine(agent),
-    status,
+    isSetAside ? "set aside" : status,
     stateText(value),
     `${seq}`,
     `${errorCount}`,
@@ -63,7 +72,8 @@ function tell(output: Output, agents: readonly AgentView[]): void {
       .trimEnd();
   for (const [index, view] of agents.entries()) {
     const row = line(cells[index] ?? []);
-    const text = view.errorCount === 0 ? row : output.paint("red", row);
+    const isWell = view.errorCount === 0 && !view.isSetAside && wellStatuses.has(view.status);
+    const text = isWell ? row : output.paint("red", row);
     const { type, key } = parseAddress(view.agent);
     output.result(index > 0 ? text : `${output.paint("dim", line(titles))}\n${text}`, { ...view, type, key });
   }

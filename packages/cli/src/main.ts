@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `dormouse` command: its line is this process's, and so is its exit code. */
+import { wantsColour } from "./output.ts";
 import { runLine } from "./run-line.ts";
 
 // Whoever reads our output may have seen enough, as `head` does.
@@ -9,5 +10,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.exitCode = await runLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
-  isColourWanted: process.env["NO_COLOR"] === undefined,
+  isColourWanted: wantsColour(process.env),
 });

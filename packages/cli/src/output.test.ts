@@ -1,7 +1,7 @@
 /** What is printed, for people and for programs, on terminals and elsewhere. */
 import { DormouseError } from "@dormouse/sdk";
 import { expect, test } from "vitest";
-import { brief, makeOutput, oneLine, type Output, printable, toJson } from "./output.ts";
+import { brief, makeOutput, oneLine, type Output, printable, toJson, wantsColour } from "./output.ts";
 
 interface Printed {
   readonly output: Output;
@@ -27,6 +27,14 @@ test.for([
   output.result(output.paint("bold", "text") + output.show({ a: 1 }), output.paint("bold", "data"));
   output.error(new Error("no"));
   expect([stdout, stderr].map((texts) => texts.join("").includes(escape))).toEqual([isColoured, isColoured]);
+});
+
+test.for([
+  { environment: {}, isWanted: true },
+  { environment: { NO_COLOR: "" }, isWanted: true },
+  { environment: { NO_COLOR: "1" }, isWanted: false },
+])("in $environment colours are wanted: $isWanted", ({ environment, isWanted }) => {
+  expect(wantsColour(environment)).toBe(isWanted);
 });
 
 test("a program gets results as JSON, errors as JSON, and no notes", () => {

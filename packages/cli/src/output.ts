@@ -36,6 +36,11 @@ export interface OutputOptions {
   readonly isColourWanted: boolean;
 }
 
+/** Unless the environment asks for none. @see https://no-color.org */
+export function wantsColour({ NO_COLOR }: { readonly NO_COLOR?: string }): boolean {
+  return NO_COLOR === undefined || NO_COLOR === "";
+}
+
 export function makeOutput({ isJson, stdout, stderr, isColourWanted }: OutputOptions): Output {
   const painter = ({ isTTY = false }: Sink) => {
     const isPainted = isTTY && isColourWanted && !isJson;

@@ -3,6 +3,7 @@ import type { AgentState } from "@dormouse/client";
 import type { AnyAgentDefinition } from "@dormouse/sdk";
 import { type Command, limitsOf, notStarted, withAgent } from "./command.ts";
 import { describeError, type Output } from "./output.ts";
+import { thrownText } from "./step-text.ts";
 
 export const read: Command = {
   name: "read",
@@ -31,7 +32,7 @@ function describe(output: Output, address: string, state: AgentState<AnyAgentDef
     ...(tags.size === 0 ? [] : [["tags", [...tags].join(", ")] as const]),
     ["context", output.show(context)],
     ...(state.output === undefined ? [] : [["output", output.show(state.output)] as const]),
-    ...(state.error === undefined ? [] : [["error", output.paint("red", output.show(state.error))] as const]),
+    ...(state.error === undefined ? [] : [["error", output.paint("red", thrownText(state.error))] as const]),
   ];
   const lines = rows.map(
     ([name, text]) => `  ${output.paint("dim", name.padEnd(9))}${text.replaceAll("\n", "\n           ")}`,

@@ -58,6 +58,17 @@ test.for(["", "dev", "start", "send", "ask", "read", "list", "history", "errors"
   },
 );
 
+test.for([
+  { line: ["help"], says: "dormouse <command>" },
+  { line: ["help", "send"], says: "usage: dormouse send" },
+  { line: ["-h"], says: "dormouse <command>" },
+  { line: ["send", "-h"], says: "usage: dormouse send" },
+])("$line is help too", async ({ line, says }) => {
+  const { code, stdout } = await run(...line);
+  expect(code).toBe(0);
+  expect(stdout).toContain(says);
+});
+
 test("a program gets wrong usage as data", async () => {
   const { code, stderr } = await run("send", "--json");
   expect(code).toBe(2);

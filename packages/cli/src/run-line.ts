@@ -33,7 +33,7 @@ export interface Streams {
 export async function runLine(line: readonly string[], streams: Streams): Promise<number> {
   const { stdout, stderr } = streams;
   const output = makeOutput({ ...streams, isJson: line.includes("--json") });
-  const [name, ...rest] = line;
+  const [name, ...rest] = line[0] === "help" ? [...line.slice(1), "--help"] : line;
   const command = commands.find((one) => one.name === name);
   try {
     if (name === "--version") {

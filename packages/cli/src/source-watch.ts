@@ -7,7 +7,8 @@
 import { type FSWatcher, readdirSync, watch } from "node:fs";
 import { join } from "node:path";
 
-const sources = /\.(?:[cm]?[jt]s|json)$/;
+/** Not JSON: agents and stores write that, and what they do must not start their host anew. */
+const sources = /\.[cm]?[jt]s$/;
 const skipped = new Set(["node_modules", "dist"]);
 /** An editor or a checkout changes several files at once, some of them twice. */
 const quietMs = 100;
@@ -28,12 +29,18 @@ export class SourceWatch {
     this.#changed = undefined;
     await new Promise<void>((resolve) => {
       let timer: NodeJS.Timeout | undefined;
-      this.#notify = () => {
+      let immediate: NodeJS.Immediate | undefined;
+      const forget = (): void => {
         clearTimeout(timer);
-        timer = setTimeout(resolve, quietMs);
+        clearImmediate(immediate);
+      };
+      this.#notify = () => {
+        forget();
+        // A busy process comes to its timers late: what has been reported meanwhile is heard first.
+        timer = setTimeout(() => (immediate = setImmediate(resolve)), quietMs);
       };
       const stop = (): void => {
-        clearTimeout(timer);
+        forget();
         resolve();
       };
       if (signal.aborted) stop();

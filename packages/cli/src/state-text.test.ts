@@ -8,6 +8,7 @@ test.for<{ value: unknown; text: string }>([
   { value: { form: { page: "one" } }, text: "form.page.one" },
   { value: { upload: "done", form: { page: "one" } }, text: "upload.done, form.page.one" },
   { value: { upload: {}, form: "editing" }, text: "upload, form.editing" },
+  { value: { "two\nlines": "in" }, text: String.raw`two\nlines.in` },
   { value: {}, text: "" },
   { value: undefined, text: "" },
 ])("$value is $text", ({ value, text }) => {

@@ -1,8 +1,10 @@
 /** An XState state value as a person writes it: the active states, inner ones after a dot. */
 
+import { oneLine } from "./output.ts";
+
 /** The active states, `outer.inner`, of parallel ones each; empty for a machine without states. */
 export function stateText(value: unknown): string {
-  return leaves(value).join(", ");
+  return oneLine(leaves(value).join(", "));
 }
 
 /** Whether `path` is among the active states, or around one. */

@@ -1,6 +1,6 @@
 /** A step of an agent's history as a person reads it. */
 import type { StepView } from "@dormouse/client";
-import { brief, oneLine, type Output } from "./output.ts";
+import { brief, describeError, oneLine, type Output } from "./output.ts";
 import { stateText } from "./state-text.ts";
 
 /** Number, time, and what it took; then, line by line, what came of it. */
@@ -24,6 +24,12 @@ export function stepHeadText(output: Output, step: StepView): string {
 
 export function errorText({ message, code }: { readonly message: string; readonly code?: string }): string {
   return `${oneLine(message)}${code === undefined ? "" : ` (${oneLine(code)})`}`;
+}
+
+/** What an agent ended with: its stack would be that of whoever decoded it. */
+export function thrownText(thrown: unknown): string {
+  const { code, message } = describeError(thrown);
+  return code === "Error" ? oneLine(message) : errorText({ message, code });
 }
 
 function moveText({ valueBefore, value }: StepView): string {
