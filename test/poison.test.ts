@@ -1,13 +1,13 @@
 /**
- * A message that kills its host: it is found out, its agent set aside, and everything else goes on (D9).
+ * What kills its host, a message or an effect: it is found out, its agent set aside, and everything else goes on (D9).
  *
- * Method: the bomb's step ends its host without a goodbye, again in every life, until a life survives.
+ * Method: a step or an effect ends its host without a goodbye, again in every life, until a life survives.
  */
 import { makeClient } from "@dormouse/client";
 import { type Incarnation, startIncarnation } from "@dormouse/core";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { expect, test } from "vitest";
-import { bomb, fuse } from "./agents/bomb.ts";
+import { bomb, fuse, mine } from "./agents/bomb.ts";
 import { counter } from "./agents/counter.ts";
 
 const livesMax = 12;
@@ -27,7 +27,7 @@ function live(world: MemoryWorld, party: string): Life {
     fate.resolve("died");
   };
   const incarnation = startIncarnation({
-    agents: [bomb, counter],
+    agents: [bomb, mine, counter],
     ports: world.open(party, { clock: realClock, entropy: realEntropy }),
     observe: ({ kind }) => {
       if (kind === "quarantined") fate.resolve("quarantined");
@@ -57,5 +57,25 @@ test("a message that kills its host again and again sets its agent aside, and no
   await client.agent(bomb, "one").resume({ skip: true });
   expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
   expect((await client.agent(bomb, "one").read())?.context).toEqual({ pings: 2 });
+  (await life.incarnation).kill();
+});
+
+test("an effect that kills its host again and again is begun anew when its agent is resumed", async () => {
+  const world = new MemoryWorld(realClock);
+  let life = live(world, "host-1");
+  const { app } = await life.incarnation;
+  const client = makeClient({ app, ports: world.open("client", { clock: realClock, entropy: realEntropy }) });
+  await client.agent(mine, "one").send({ type: "dig" });
+  let lives = 1;
+  while ((await life.fate) === "died" && lives < livesMax) {
+    lives += 1;
+    life = live(world, `host-${lives}`);
+  }
+
+  expect(lives).toBeLessThan(livesMax);
+  expect((await client.quarantined()).map(({ agent }) => agent)).toEqual(["mine/one"]);
+  fuse.burn = () => undefined;
+  await client.agent(mine, "one").resume();
+  await client.agent(mine, "one").waitFor("dug", { timeout: 20_000 });
   (await life.incarnation).kill();
 });

@@ -1,8 +1,8 @@
-/** An agent that ends its host in the middle of a step, as a loop without end or `process.exit` would. */
+/** Agents that end their host in the middle of a step, or of an effect, as a loop without end or `process.exit` would. */
 import { agent, type Ask, reply } from "@dormouse/sdk";
-import { assign, setup } from "xstate";
+import { assign, fromPromise, setup } from "xstate";
 
-/** What a step of the bomb does to its host; a test sets it. */
+/** What a step of the bomb, or the effect of a mine, does to its host; a test sets it. */
 export const fuse: { burn: () => void } = { burn: () => undefined };
 
 type Events = { type: "explode" } | Ask<{ type: "ping" }, string>;
@@ -18,6 +18,20 @@ export const bomb = agent("bomb", {
         }),
       },
       ping: { actions: [assign({ pings: ({ context }) => context.pings + 1 }), reply("pong")] },
+    },
+  }),
+});
+
+export const mine = agent("mine", {
+  machine: setup({
+    types: {} as { events: { type: "dig" } },
+    actors: { dig: fromPromise<void>(async () => fuse.burn()) },
+  }).createMachine({
+    initial: "shut",
+    states: {
+      shut: { on: { dig: "digging" } },
+      digging: { invoke: { src: "dig", onDone: "dug" } },
+      dug: {},
     },
   }),
 });

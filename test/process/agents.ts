@@ -213,15 +213,15 @@ interface Job {
   readonly n: number;
 }
 
-/** Every line is one write to a file opened to append: a killed process has said it, or not. */
+/** Each run has a name of its own, which is its result. A line is one write: a killed process has said it, or not. */
 const run = fromPromise<string, Job>(async (given) => {
   const { witness, name, n } = given.input;
   const { idempotencyKey } = given as unknown as Given;
-  const job = `${name} ${n} ${encodeURIComponent(idempotencyKey)}`;
+  const result = randomUUID().slice(0, 8);
+  const job = `${name} ${n} ${encodeURIComponent(idempotencyKey)} ${result}`;
   appendFileSync(witness, `start ${job}\n`);
   await pause(randomInt(1, 12));
-  const result = randomUUID().slice(0, 8);
-  appendFileSync(witness, `end ${job} ${result}\n`);
+  appendFileSync(witness, `end ${job}\n`);
   return result;
 });
 

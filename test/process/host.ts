@@ -18,15 +18,18 @@ function tell(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-/** Which deed a write or delete of this name belongs to. */
-function deedOf(name: string, isReady: boolean): "takeover" | "commit" | "settle" {
+let isReady = false;
+let deeds = 0;
+
+/** Which deed a write of this name belongs to. */
+function deedOf(name: string): "takeover" | "commit" | "settle" {
   if (!isReady) return "takeover";
   return /^journal\/[^/]+\/\d+$/.test(name) ? "commit" : "settle";
 }
 
-let isReady = false;
-
-async function told<T>(deed: string, work: () => Promise<T>): Promise<T> {
+async function told<T>(kind: "takeover" | "commit" | "settle", work: () => Promise<T>): Promise<T> {
+  deeds += 1;
+  const deed = `${kind} ${deeds}`;
   tell(`begin ${deed}`);
   try {
     return await work();
@@ -39,32 +42,21 @@ function telling(store: ObjectStore): ObjectStore {
   return {
     get: (name) => store.get(name),
     list: (prefix, options) => store.list(prefix, options),
-    put: (name, bytes, condition) => told(deedOf(name, isReady), () => store.put(name, bytes, condition)),
+    put: (name, bytes, condition) => told(deedOf(name), () => store.put(name, bytes, condition)),
     delete: (names) => told(isReady ? "settle" : "takeover", () => store.delete(names)),
   };
 }
 
+/** What has no place in any life here. */
+const oddKinds: ReadonlySet<Observed["kind"]> = new Set(["failed", "sealed", "regressed", "skipped", "action-failed"]);
+
 function observe(event: Observed): void {
-  switch (event.kind) {
-    case "effect-started":
-      return tell("begin effect");
-    case "effect-ended":
-      return tell("end effect");
-    case "settled":
-      return tell("settled");
-    case "quarantined":
-      return tell(`quarantined ${event.agent} ${event.error.code}`);
-    case "failed":
-    case "sealed":
-    case "regressed":
-    case "skipped":
-    case "action-failed":
-      return tell(`odd ${JSON.stringify(event)}`);
-    case "stepped":
-      return event.error === undefined ? undefined : tell(`odd ${JSON.stringify(event)}`);
-    default:
-      return undefined;
-  }
+  if (event.kind === "effect-started") tell(`begin effect ${event.address}`);
+  else if (event.kind === "effect-ended") tell(`end effect ${event.address}`);
+  else if (event.kind === "stepped") tell(`stepped ${event.agent} ${event.seq}`);
+  else if (event.kind === "quarantined") tell(`quarantined ${event.agent}`);
+  const hasFailed = event.kind === "stepped" && event.error !== undefined;
+  if (hasFailed || oddKinds.has(event.kind)) tell(`odd ${JSON.stringify(event)}`);
 }
 
 const commands = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

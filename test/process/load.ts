@@ -14,12 +14,12 @@ import { type Client, DormouseError } from "@dormouse/sdk";
 import type { Random } from "@dormouse/testing";
 import { account, alarm, clerk } from "./agents.ts";
 
-/** Whether a host is there. */
+/** The way to a host that comes and goes. */
 export interface Gate {
-  /** Resolves when one is ready that was not when this was called, or that is there and can be reached. */
+  /** Resolves when a host has answered. */
   reachable(): Promise<void>;
-  /** Resolves when the agent was taken back. */
-  resumed(address: string): Promise<void>;
+  /** Takes back an agent that was set aside; resolves when that is done. */
+  resume(address: string): Promise<void>;
 }
 
 export interface LoadOptions {
@@ -45,9 +45,9 @@ export interface Tally {
 /** So long a caller waits; every ask must be answered in this time. */
 const askMsMax = 90_000;
 
-/** A read may be cut off by its host's death, or find none: whoever reads asks again. */
-function isHostGone({ code }: DormouseError): boolean {
-  return code === "host.not-running" || code === "channel.failed";
+/** A call may be cut off by its host's death, or find none: whoever called calls again. */
+export function isHostGone(error: unknown): boolean {
+  return error instanceof DormouseError && ["host.not-running", "channel.failed"].includes(error.code);
 }
 
 export class Load {
@@ -64,7 +64,7 @@ export class Load {
   /** By account, the most that any answer or state told it had taken (W2). */
   readonly #floors = new Map<string, number>();
   readonly #told = new Set<string>();
-  /** What each lane waits for, for whoever asks why nothing moves. */
+  /** What each lane waits for, told with its fault. */
   readonly waiting = new Map<string, string>();
   readonly #lanes: Promise<void>[] = [];
   #isStopping = false;
@@ -165,7 +165,7 @@ export class Load {
       } catch (error) {
         if (!(error instanceof DormouseError)) throw error;
         this.tally.refusals += 1;
-        if (error.code === "agent.quarantined") await this.#options.gate.resumed(address);
+        if (error.code === "agent.quarantined") await this.#options.gate.resume(address);
         else if (isHostGone(error)) await this.#options.gate.reachable();
         else throw error;
       }

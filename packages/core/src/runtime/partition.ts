@@ -71,7 +71,7 @@ export interface PartitionOptions {
 }
 
 /** How long an agent's effects are alone under caution, in milliseconds. */
-const aloneMsMax = 10_000;
+const aloneMsMax = 2_000;
 /** What an entry's size is taken for beside the event it holds. */
 const entryBytesBase = 160;
 
@@ -603,8 +603,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         ? []
         : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq: 0, value: wasSetAside } }];
     this.#pass(envelope, origin, command, answers);
-    if (activation.phase === "unreadable") this.activations.forget(activation);
+    const wasUnreadable = activation.phase === "unreadable";
+    if (wasUnreadable) this.activations.forget(activation);
     this.#takeShelf(agent);
+    // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
+    if ((wasSetAside || wasUnreadable) && this.state.busy.has(agent)) this.#resumeWork(agent);
   }
 
   /** Takes what is on an agent's shelf, in order, as far as it can step. */
@@ -758,8 +761,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#runOwed(activation);
       // Under caution it is alone with its effects for a while, so that it is known whom a death is due to; not until
       // they end, since others wait.
-      const { caution, effects, world } = this.#options;
-      if (caution.isOn) await Promise.race([effects.ended(agent), pause(world, aloneMsMax)]);
+      const { caution, commit, effects, world } = this.#options;
+      if (!caution.isOn) return;
+      // They start when their attempts are durable: asked before, none would be running.
+      await commit.cut(() => undefined);
+      await Promise.race([effects.ended(agent), pause(world, aloneMsMax)]);
     });
   }
 

@@ -79,16 +79,15 @@ export class Effects {
       running.set(address, one);
       this.#waiting.push(one);
     }
-    if (running?.size === 0) {
-      this.#byAgent.delete(agent);
-      for (const end of this.#endWaiters.splice(0)) end();
-    }
+    if (running?.size === 0) this.#byAgent.delete(agent);
+    this.#wakeEndWaiters();
     this.#start();
   }
 
-  /** Resolves when nothing of an agent runs or waits to. */
+  /** Resolves when nothing of an agent runs or waits to; what it came to may not be taken yet. */
   async ended(agent: Address): Promise<void> {
-    while (this.#byAgent.has(agent)) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
+    const isUnderWay = (): boolean => [...(this.#byAgent.get(agent)?.values() ?? [])].some(({ isEnded }) => !isEnded);
+    while (isUnderWay()) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
   }
 
   /** Starts no more; resolves when what runs has ended. */
@@ -134,7 +133,13 @@ export class Effects {
     const running = this.#byAgent.get(call.agent);
     // One that was dropped or replaced meanwhile has nothing to say any more (E1).
     if (running?.get(call.address) === one) this.#options.ended(call, result);
+    this.#wakeEndWaiters();
     if (this.#running === 0) for (const idle of this.#idleWaiters.splice(0)) idle();
     this.#start();
+  }
+
+  #wakeEndWaiters(): void {
+    if (this.#endWaiters.length === 0) return;
+    for (const end of this.#endWaiters.splice(0)) end();
   }
 }
