@@ -67,11 +67,12 @@ test("a drained host leaves a settled world, and the next goes on", async () => 
 });
 
 test("a host that is drained twice ends once, and one that is over can be drained", async () => {
-  const { incarnation, crash } = await start(new MemoryWorld(realClock), "host");
+  const host = await start(new MemoryWorld(realClock), "host");
+  const { incarnation } = host;
   await Promise.all([incarnation.drain(), incarnation.drain()]);
   await incarnation.drain();
   expect(await incarnation.ended).toBeUndefined();
-  crash();
+  host.crash();
   await incarnation.drain();
 });
 

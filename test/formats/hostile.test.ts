@@ -10,7 +10,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { DormouseError } from "../../packages/core/src/agent/errors.ts";
 import { storedBytesMax } from "../../packages/core/src/agent/limits.ts";
-import { compress, decompress } from "../../packages/core/src/format/codec/compress.ts";
+import { compress, compressLarge, decompress, decompressLarge } from "../../packages/core/src/format/codec/compress.ts";
 import { headerBytes } from "../../packages/core/src/format/codec/header.ts";
 import { decodeValue, encodeValue } from "../../packages/core/src/format/codec/msgpack.ts";
 import { committed, type Golden, goldens } from "./golden.ts";
@@ -108,18 +108,24 @@ function payloadOf(golden: Golden): Uint8Array {
   const bytes = committed(golden);
   if (golden.name === "app") return bytes;
   const payload = bytes.subarray(headerBytes);
+  if (golden.name === "record") return decompressLarge(payload, storedBytesMax);
   return isCompressed(golden) ? decompress(payload, storedBytesMax) : payload;
 }
 
 /** An object with this payload and a right checksum. */
 function withPayload(golden: Golden, payload: Uint8Array): Uint8Array {
   if (golden.name === "app") return payload;
-  const stored = isCompressed(golden) ? compress(payload) : payload;
+  const stored = packed(golden, payload);
   const bytes = new Uint8Array(headerBytes + stored.length);
   bytes.set(golden.bytes.subarray(0, 5));
   bytes.set(stored, headerBytes);
   new DataView(bytes.buffer).setUint32(5, crc32(stored, crc32(bytes.subarray(3, 5))));
   return bytes;
+}
+
+function packed(golden: Golden, payload: Uint8Array): Uint8Array {
+  if (golden.name === "record") return compressLarge(payload);
+  return isCompressed(golden) ? compress(payload) : payload;
 }
 
 /** A few bytes replaced, dropped or put in, in a row or apart. */

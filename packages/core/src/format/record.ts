@@ -3,6 +3,8 @@ import type { Address, Partition } from "../agent/address.ts";
 import type { ErrorData } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { Answer } from "../step/state.ts";
+import { storedBytesMax } from "../agent/limits.ts";
+import { compressLarge, decompressLarge } from "./codec/compress.ts";
 import type { Delta } from "./codec/delta.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
@@ -133,8 +135,9 @@ export interface TrimMark {
 
 const version = 1;
 
+/** Compressed when it is large: an event and the change it made repeat each other (D8). */
 export function encodeRecord(record: JournalRecord): Uint8Array {
-  return wrap("record", version, encodeValue(record));
+  return wrap("record", version, compressLarge(encodeValue(record)));
 }
 
 export function encodeSeal(seal: Seal): Uint8Array {
@@ -144,11 +147,12 @@ export function encodeSeal(seal: Seal): Uint8Array {
 /** @throws DormouseError `corrupt`, naming the object and the check that failed. */
 export function decodeJournalObject(bytes: Uint8Array, name: string): JournalObject {
   const { kind, payload } = unwrap(bytes, ["record", "seal"], name);
-  const value = decodeValue(payload);
   if (kind === "seal") {
-    if (!isSeal(value)) throw wrongShape("seal.shape", name);
-    return { kind, seal: value };
+    const seal = decodeValue(payload);
+    if (!isSeal(seal)) throw wrongShape("seal.shape", name);
+    return { kind, seal };
   }
+  const value = decodeValue(decompressLarge(payload, storedBytesMax));
   if (!isRecord(value)) throw wrongShape("record.shape", name);
   return { kind: "record", record: value };
 }

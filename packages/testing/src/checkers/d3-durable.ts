@@ -12,7 +12,15 @@
  * Does not verify which step caused what, only that it is stored; and not logs, which go nowhere.
  */
 import type { Book, Checker, Observation, Violation } from "./checker.ts";
-import { journalKindOf, readBatch, readRecord, type StoredEntry, type StoredPart, readValue } from "./stored.ts";
+import {
+  journalKindOf,
+  readBatch,
+  readRecord,
+  recordPayload,
+  type StoredEntry,
+  type StoredPart,
+  readValue,
+} from "./stored.ts";
 
 interface Read {
   readonly operation: number;
@@ -81,7 +89,7 @@ export class DurableChecker implements Checker {
 
   #store(bytes: Uint8Array): void {
     if (journalKindOf(bytes) !== "record") return;
-    this.#records.push(Buffer.from(bytes));
+    this.#records.push(Buffer.from(recordPayload(bytes)));
     for (const part of readRecord(bytes).parts) for (const entry of part.entries) this.#storeEntry(part, entry);
   }
 

@@ -4,6 +4,7 @@
  *
  * Does not verify checksums or versions: that is what golden files are for.
  */
+import { zstdDecompressSync } from "node:zlib";
 import { assert } from "../assert.ts";
 
 /** A record of a journal, as far as checkers look at it. */
@@ -86,7 +87,7 @@ export function journalKindOf(bytes: Uint8Array): "record" | "seal" | "trim" {
 }
 
 export function readRecord(bytes: Uint8Array): StoredRecord {
-  return readObject(bytes) as StoredRecord;
+  return readObject(bytes, recordPayload) as StoredRecord;
 }
 
 export function readPartition(bytes: Uint8Array): StoredPartition {
@@ -101,11 +102,21 @@ export function readBatch(bytes: Uint8Array): StoredBatch {
   return readObject(bytes) as StoredBatch;
 }
 
+/** The msgpack of a record: behind its header is a byte that is 1 where the rest is a zstd frame. */
+export function recordPayload(bytes: Uint8Array): Uint8Array {
+  const packed = bytes.subarray(headerBytes + 1);
+  return bytes[headerBytes] === 1 ? zstdDecompressSync(packed) : packed;
+}
+
+function objectPayload(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(headerBytes);
+}
+
 /** The value behind an object's header; each object is read once. */
-function readObject(bytes: Uint8Array): unknown {
+function readObject(bytes: Uint8Array, payloadOf: (bytes: Uint8Array) => Uint8Array = objectPayload): unknown {
   const known = decoded.get(bytes);
   if (known !== undefined) return known;
-  const value = readValue(bytes.subarray(headerBytes));
+  const value = readValue(payloadOf(bytes));
   decoded.set(bytes, value);
   return value;
 }

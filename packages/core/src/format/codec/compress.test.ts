@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { DormouseError } from "../../agent/errors.ts";
-import { compress, decompress } from "./compress.ts";
+import { compress, compressLarge, decompress, decompressLarge } from "./compress.ts";
 
 test("compressed bytes come back as they were", () => {
   fc.assert(
@@ -10,6 +10,23 @@ test("compressed bytes come back as they were", () => {
       expect(new Uint8Array(decompress(compress(bytes), bytes.length + 1))).toEqual(bytes);
     }),
   );
+});
+
+test("what may be compressed comes back as it was, and what is large and repeats itself is smaller", () => {
+  for (const length of [0, 1, 2_047, 2_048, 50_000]) {
+    const bytes = Uint8Array.from({ length }, (_, index) => index % 50);
+    const packed = compressLarge(bytes);
+    expect(new Uint8Array(decompressLarge(packed, 50_001))).toEqual(bytes);
+    expect(packed.length).toBeLessThanOrEqual(length < 2_048 ? length + 1 : 200);
+  }
+});
+
+test("bytes in no known packing are refused", () => {
+  for (const bytes of [[], [2, 0], [1], [255]]) {
+    expect(() => decompressLarge(Uint8Array.from(bytes), 1_000)).toThrow(
+      expect.objectContaining({ kind: "corrupt", code: "codec.unreadable" }),
+    );
+  }
 });
 
 test("bytes that fill the bound exactly come back", () => {

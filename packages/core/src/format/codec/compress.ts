@@ -4,7 +4,8 @@ import { DormouseError } from "../../agent/errors.ts";
 
 /** The bytes as one zstd frame. */
 export function compress(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return zstdCompressSync(bytes);
+  // A copy: what zlib gives is a view of 64 kB, which would stay in memory with it.
+  return new Uint8Array(zstdCompressSync(bytes));
 }
 
 /**
@@ -21,3 +22,26 @@ export function decompress(bytes: Uint8Array, bytesMax: number): Uint8Array<Arra
     throw new DormouseError("corrupt", "codec.unreadable", text, { cause });
   }
 }
+
+/** The bytes after a byte that tells whether they are compressed: if they are large. A frame costs some 25 µs. */
+export function compressLarge(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const isLarge = bytes.length >= largeBytes;
+  const packed = isLarge ? zstdCompressSync(bytes) : bytes;
+  const marked = new Uint8Array(1 + packed.length);
+  marked[0] = isLarge ? compressed : plain;
+  marked.set(packed, 1);
+  return marked;
+}
+
+/** The bytes that `compressLarge` was given. @throws DormouseError `corrupt` (`codec.unreadable`), as `decompress` does. */
+export function decompressLarge(bytes: Uint8Array, bytesMax: number): Uint8Array {
+  const [packing] = bytes;
+  if (packing === plain) return bytes.subarray(1);
+  if (packing === compressed) return decompress(bytes.subarray(1), bytesMax);
+  const text = `these bytes are in no known packing: bytes=${bytes.length}`;
+  throw new DormouseError("corrupt", "codec.unreadable", text);
+}
+
+const largeBytes = 2_048;
+const plain = 0;
+const compressed = 1;
