@@ -45,7 +45,7 @@ export const baseBytesInlineMax: number = 8_192;
 export const piecesMergedCount: number = 8;
 
 /** A wake-up due within this time is near, and kept in memory; others lie in buckets of so long each. */
-export const nearMs: number = 3_600_000;
+export const nearMs: number = 600_000;
 
 /** Steps of history that one read tells. */
 export const historyStepsMax: number = 200;

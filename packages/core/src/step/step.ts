@@ -204,16 +204,16 @@ function unborn(
     status: "active",
     machine: encode(begun.next),
     ...(child === undefined ? {} : { parent: child.parent }),
-    path: child?.path ?? [],
-    asks: [],
-    timers: {},
-    effects: {},
-    children: {},
-    owed: [],
-    keys: new Map(),
-    errorCount: 0,
+    ...nothingUnderWay,
+    ...(child === undefined ? {} : { path: child.path }),
   };
 }
+
+/** Of all agents that begin, one each: a small agent is little more than these. Nothing ever changes a state in place. */
+const nothingUnderWay: Pick<
+  AgentState,
+  "path" | "asks" | "timers" | "effects" | "children" | "owed" | "keys" | "errorCount"
+> = { path: [], asks: [], timers: {}, effects: {}, children: {}, owed: [], keys: new Map(), errorCount: 0 };
 
 function alreadyStarted(before: Activated, start: StartInput): Outcome {
   return pass("already-started", answerTo(start.message, { ok: true, seq: before.state.seq, value: false }), []);
