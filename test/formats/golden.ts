@@ -12,7 +12,7 @@ import { DormouseError } from "../../packages/core/src/agent/errors.ts";
 import { storedBytesMax } from "../../packages/core/src/agent/limits.ts";
 import type { EventData } from "../../packages/core/src/agent/way-out.ts";
 import { type App, decodeApp, encodeApp } from "../../packages/core/src/format/app.ts";
-import { decompress } from "../../packages/core/src/format/codec/compress.ts";
+import { decompress, decompressLarge } from "../../packages/core/src/format/codec/compress.ts";
 import { diff } from "../../packages/core/src/format/codec/delta.ts";
 import { headerBytes } from "../../packages/core/src/format/codec/header.ts";
 import { encodeValue } from "../../packages/core/src/format/codec/msgpack.ts";
@@ -356,7 +356,7 @@ export const goldens: readonly Golden[] = [
   ...Object.entries(batches).map(([name, batch]) =>
     golden(name, batch, encodeBatch(batch), decodeBatch, "envelope.shape"),
   ),
-  golden(
+  marked(
     "record",
     { kind: "record", record },
     encodeRecord(record),
@@ -411,7 +411,7 @@ export const goldens: readonly Golden[] = [
     plain: (bytes) => withHeader(bytes, encodeValue(opened(decodeChapter(bytes, object)))),
   },
   compressed("base", stateBefore, encodeBase(stateBefore), (bytes) => decodeBase(bytes, object), "base.shape"),
-  compressed("piece", history, encodePiece(history), (bytes) => decodePiece(bytes, object), "steps.shape"),
+  marked("piece", history, encodePiece(history), (bytes) => decodePiece(bytes, object), "steps.shape"),
   golden("app", app, encodeApp(app), (bytes) => decodeApp(bytes, object), "app.unreadable"),
 ];
 
@@ -433,6 +433,20 @@ function compressed(
   shapeCode: string,
 ): Golden {
   return { ...golden(name, value, bytes, decode, shapeCode), plain: decompressed };
+}
+
+function marked(
+  name: string,
+  value: unknown,
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => unknown,
+  shapeCode: string,
+): Golden {
+  return { ...golden(name, value, bytes, decode, shapeCode), plain: unmarked };
+}
+
+function unmarked(bytes: Uint8Array): Uint8Array {
+  return withHeader(bytes, decompressLarge(bytes.subarray(headerBytes), storedBytesMax));
 }
 
 function decompressed(bytes: Uint8Array): Uint8Array {

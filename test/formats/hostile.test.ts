@@ -19,7 +19,9 @@ const runs = 300;
 /** Of one decoding. A hang is far beyond it, a busy machine is not. */
 const decodeMsMax = 5_000;
 
-const isCompressed = ({ name }: Golden): boolean => name === "base" || name === "piece";
+const isCompressed = ({ name }: Golden): boolean => name === "base";
+/** Where a byte tells whether it is compressed. */
+const isMarked = ({ name }: Golden): boolean => name === "record" || name === "piece";
 const framed = goldens.filter(({ name }) => name !== "app");
 
 test.for(goldens)("$name: cut anywhere, the bytes are refused", (golden) => {
@@ -108,7 +110,7 @@ function payloadOf(golden: Golden): Uint8Array {
   const bytes = committed(golden);
   if (golden.name === "app") return bytes;
   const payload = bytes.subarray(headerBytes);
-  if (golden.name === "record") return decompressLarge(payload, storedBytesMax);
+  if (isMarked(golden)) return decompressLarge(payload, storedBytesMax);
   return isCompressed(golden) ? decompress(payload, storedBytesMax) : payload;
 }
 
@@ -124,7 +126,7 @@ function withPayload(golden: Golden, payload: Uint8Array): Uint8Array {
 }
 
 function packed(golden: Golden, payload: Uint8Array): Uint8Array {
-  if (golden.name === "record") return compressLarge(payload);
+  if (isMarked(golden)) return compressLarge(payload);
   return isCompressed(golden) ? compress(payload) : payload;
 }
 

@@ -9,7 +9,7 @@ import type { ErrorData } from "../agent/errors.ts";
 import { storedBytesMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AgentState } from "../step/state.ts";
-import { compress, decompress } from "./codec/compress.ts";
+import { compress, compressLarge, decompress, decompressLarge } from "./codec/compress.ts";
 import type { Delta } from "./codec/delta.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
@@ -139,15 +139,15 @@ export function decodePiece(bytes: Uint8Array, name: string): readonly HistorySt
   return decodeSteps(unwrap(bytes, "chapter", name).payload, name);
 }
 
-/** Steps together: an event and the change it made repeat each other, and compress to one. */
+/** Steps together, compressed when they are large: an event and the change it made repeat each other, and compress to one. */
 export function encodeSteps(steps: readonly HistoryStep[]): Uint8Array {
-  return steps.length === 0 ? new Uint8Array(0) : compress(encodeValue(steps));
+  return steps.length === 0 ? new Uint8Array(0) : compressLarge(encodeValue(steps));
 }
 
 /** @throws DormouseError `corrupt`, naming the object that holds them, where it is known. */
 export function decodeSteps(bytes: Uint8Array, name: string = "unknown"): readonly HistoryStep[] {
   if (bytes.length === 0) return [];
-  const steps = decodeValue(decompress(bytes, storedBytesMax));
+  const steps = decodeValue(decompressLarge(bytes, storedBytesMax));
   if (!areSteps(steps)) throw wrongShape("steps.shape", name);
   return steps;
 }

@@ -1,0 +1,45 @@
+/** Goal: each number of a source is taken once, and none is closed while it waits (D4). Method: short stories. */
+import { expect, test } from "vitest";
+import { decide, emptySource, InOrder, type NumberedSource, sourceKey } from "./dedup.ts";
+import { emptyPartitionState } from "../format/partition.ts";
+
+const stint = (floor: number): NumberedSource => ({ kind: "stint", id: "s", floor, place: 1 });
+const key = sourceKey(stint(1));
+
+test("a number is taken once; again it is pending until it is decided, then a repeat", () => {
+  const state = emptyPartitionState();
+  const inOrder = new InOrder(state);
+  expect(inOrder.admit(stint(1), 1)).toBe("take");
+  expect(inOrder.admit(stint(1), 1)).toBe("pending");
+  const source = emptySource(1, 0);
+  decide(source, 1, inOrder.closedBy(stint(1)));
+  state.sources.set(key, source);
+  inOrder.decided(key, 1);
+  expect(inOrder.admit(stint(1), 1)).toBe("repeat");
+});
+
+test("a number above one that is still to come is early", () => {
+  const inOrder = new InOrder(emptyPartitionState());
+  expect(inOrder.admit(stint(1), 2)).toBe("early");
+  expect(inOrder.admit(stint(1), 1)).toBe("take");
+  expect(inOrder.admit(stint(1), 2)).toBe("take");
+});
+
+test("a floor closes what its sender gave up, but nothing from the lowest number on that waits for its agent", () => {
+  const inOrder = new InOrder(emptyPartitionState());
+  for (const n of [1, 2, 3]) inOrder.admit(stint(1), n);
+  inOrder.decided(key, 1);
+  expect(inOrder.closedBy(stint(4))).toBe(1);
+  inOrder.decided(key, 2);
+  expect(inOrder.closedBy(stint(4))).toBe(2);
+  inOrder.decided(key, 3);
+  expect(inOrder.closedBy(stint(4))).toBe(3);
+});
+
+test("a stint that was forgotten is late, one that began after it is not", () => {
+  const state = emptyPartitionState();
+  state.forgottenPlace = 5;
+  const inOrder = new InOrder(state);
+  expect(inOrder.admit(stint(1), 1)).toBe("late");
+  expect(inOrder.admit({ kind: "stint", id: "t", floor: 1, place: 6 }, 1)).toBe("take");
+});
