@@ -16,6 +16,7 @@ import {
   DormouseError,
   envelopeBytes,
   eventBytesMax,
+  keyBytesMax,
   makeIds,
   type MessageId,
   noticeSubject,
@@ -239,6 +240,7 @@ export class Connection {
   }
 
   #envelope(to: Address, body: Body, key: string | undefined): Unnumbered {
+    if (key !== undefined) checkIdempotencyKey(key);
     const id = this.#newId();
     const envelope = { id, to, body, sentAt: this.#ports.clock.now(), ...(key === undefined ? {} : { key }) };
     const bytes = envelopeBytes(envelope, eventBytesMax);
@@ -260,3 +262,16 @@ export class Connection {
     return stint;
   }
 }
+
+/** One envelope that is no envelope would have its whole batch skipped. */
+function checkIdempotencyKey(key: unknown): void {
+  if (typeof key === "string" && key !== "" && utf8.encode(key).length <= keyBytesMax && key.isWellFormed()) return;
+  throw new DormouseError(
+    "invalid",
+    "call.idempotency-key",
+    `an idempotency key is a non-empty, well-formed string of at most ${keyBytesMax} bytes of UTF-8; this is ` +
+      (typeof key === "string" ? `none: bytes=${utf8.encode(key).length}` : `of type ${typeof key}`),
+  );
+}
+
+const utf8 = new TextEncoder();

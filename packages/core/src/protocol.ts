@@ -16,7 +16,7 @@ export type {
 } from "./agent/definition.ts";
 export { parseDuration } from "./agent/definition.ts";
 export { decodeError, DormouseError, encodeError, type ErrorData, type ErrorKind } from "./agent/errors.ts";
-export { eventBytesMax } from "./agent/limits.ts";
+export { eventBytesMax, keyBytesMax } from "./agent/limits.ts";
 export type { EventData } from "./agent/way-out.ts";
 export type { App } from "./format/app.ts";
 export { checkData } from "./format/codec/data.ts";

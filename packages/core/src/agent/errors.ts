@@ -63,14 +63,25 @@ export interface ErrorData {
 const causeDepthMax = 4;
 const textCharactersMax = 8_192;
 
-/** What of a thrown value is kept: name, message, code, cause. A stack names the machine it was made on, so it is not. */
+/**
+ * What of a thrown value is kept: name, message, code, cause. A stack names the machine it was made on, so it is not.
+ *
+ * Never throws, whatever was thrown: fields of an Error may be of any type, be missing, or throw when they are read.
+ */
 export function encodeError(thrown: unknown, depth: number = 0): ErrorData {
-  if (!(thrown instanceof Error)) return { name: "Error", message: clip(describeThrown(thrown)) };
-  const code = "code" in thrown && typeof thrown.code === "string" ? { code: clip(thrown.code) } : {};
-  const kind = thrown instanceof DormouseError ? { kind: thrown.kind } : {};
-  const cause =
-    thrown.cause === undefined || depth >= causeDepthMax ? {} : { cause: encodeError(thrown.cause, depth + 1) };
-  return { name: clip(thrown.name), message: clip(thrown.message), ...kind, ...code, ...cause };
+  try {
+    if (!(thrown instanceof Error)) return { name: "Error", message: clip(describeThrown(thrown)) };
+    const { name, message, code, cause } = thrown as { readonly [field in keyof ErrorData]?: unknown };
+    return {
+      name: typeof name === "string" ? clip(name) : "Error",
+      message: clip(describeThrown(message)),
+      ...(thrown instanceof DormouseError ? { kind: thrown.kind } : {}),
+      ...(typeof code === "string" ? { code: clip(code) } : {}),
+      ...(cause === undefined || depth >= causeDepthMax ? {} : { cause: encodeError(cause, depth + 1) }),
+    };
+  } catch {
+    return { name: "Error", message: "an error whose fields cannot be read" };
+  }
 }
 
 /** The error that stands for `data` here: a DormouseError where it was one, else an Error of the same name. */

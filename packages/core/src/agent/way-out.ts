@@ -64,5 +64,5 @@ export type WayOut =
       readonly event: EventData;
       readonly isNamed: boolean;
       /** Runs it as XState would have; lost with this process. */
-      readonly run: () => void;
+      readonly run: () => unknown;
     };

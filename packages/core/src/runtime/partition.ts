@@ -719,14 +719,19 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #runAction(agent: Address, { name, owed, run }: InlineAction): void {
-    let error: ReturnType<typeof encodeError> | undefined;
+    const end = (error: ErrorData | undefined): void => {
+      if (error !== undefined) this.#options.observe({ kind: "action-failed", agent, name, error });
+      if (owed !== undefined) this.#local(agent, `${agent}/action/${name}`, { kind: "action", ...owed, error });
+    };
+    const fail = (thrown: unknown): void => end(encodeError(thrown));
     try {
-      run();
+      const result = run();
+      // XState ignores what an async action comes to; that it failed must not end the host.
+      if (result instanceof Promise) result.then(() => end(undefined), fail).catch(this.#options.failed);
+      else end(undefined);
     } catch (thrown) {
-      error = encodeError(thrown);
-      this.#options.observe({ kind: "action-failed", agent, name, error });
+      fail(thrown);
     }
-    if (owed !== undefined) this.#local(agent, `${agent}/action/${name}`, { kind: "action", ...owed, error });
   }
 
   #local(agent: Address, id: string, input: StepInput): void {

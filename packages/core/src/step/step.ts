@@ -123,7 +123,8 @@ export interface InlineAction {
   readonly name: string;
   /** Of the owed action that this is a run of; `undefined` for an inline one. */
   readonly owed: { readonly seq: number; readonly index: number } | undefined;
-  readonly run: () => void;
+  /** Runs it; an action that is async gives a promise. */
+  readonly run: () => unknown;
 }
 
 /** Takes one input through an agent. Never throws for what a user's code or message does: that is an outcome (D9). */
@@ -791,13 +792,10 @@ function newsEvent({ id, news }: Extract<Body, { kind: "child" }>): EventData {
 
 /** What user code threw, as its asker is told: with the reason that a typed error of ours already gives, if it is one. */
 function failure(code: string, thrown: unknown): ErrorData {
-  if (thrown instanceof DormouseError) return encodeError(thrown);
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
-  return encodeError(
-    new DormouseError("failed", code, `the agent's own code threw; its state is as it was before: ${reason}`, {
-      cause: thrown,
-    }),
-  );
+  const cause = encodeError(thrown);
+  if (cause.kind !== undefined) return cause;
+  const message = `the agent's own code threw; its state is as it was before: ${cause.message}`;
+  return encodeError(new DormouseError("failed", code, message, { cause: decodeError(cause) }));
 }
 
 function refuse(message: Envelope, seq: number, error: ErrorData): GivenAnswer[] {
