@@ -3,8 +3,11 @@
  *
  * Method: one agent that throws in each place what is no proper error, on the test kit; afterwards it still answers.
  */
+import { makeClient } from "@dormouse/client";
+import { startIncarnation } from "@dormouse/core";
 import { encodeError } from "@dormouse/core/protocol";
 import { agent, type Ask, DormouseError, reply } from "@dormouse/sdk";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { testRuntime } from "@dormouse/testing";
 import { assign, fromPromise, setup } from "xstate";
 import { expect, test } from "vitest";
@@ -107,6 +110,25 @@ test.for(Object.keys(odd))("%s is an error as data", (what) => {
   const data = encodeError(odd[what]?.());
   expect(typeof data.name).toBe("string");
   expect(typeof data.message).toBe("string");
+});
+
+test("an observer that throws is dropped, and told so once", async () => {
+  const told: string[] = [];
+  const world = new MemoryWorld(realClock);
+  const host = await startIncarnation({
+    agents: [clumsy],
+    ports: world.open("host", { clock: realClock, entropy: realEntropy }),
+    observe: (event) => {
+      if (event.kind === "warned" && event.about === "observe") told.push(event.text);
+      throw new Error("not now");
+    },
+  });
+  const ports = world.open("client", { clock: realClock, entropy: realEntropy });
+  const client = makeClient({ app: host.app, ports });
+  expect(await client.agent(clumsy, "one").ask({ type: "count" })).toBe(0);
+  await host.drain();
+  expect(await host.ended).toBeUndefined();
+  expect(told).toEqual(["observe threw: not now"]);
 });
 
 test.for([42, null, "", "x".repeat(257), "\ud800", {}])(

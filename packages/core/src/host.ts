@@ -12,7 +12,7 @@ import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import type { App } from "./format/app.ts";
-import type { Observe } from "./observe.ts";
+import { guarded, type Observe } from "./observe.ts";
 import type { Cancel, Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
 import { type ActorOverrides, Registry } from "./step/registry.ts";
@@ -94,7 +94,7 @@ const deathsUncautiousMax = 2;
  */
 export async function startIncarnation(options: IncarnationOptions): Promise<Incarnation> {
   const settings = resolveSettings(options.settings);
-  const observe = options.observe ?? (() => undefined);
+  const observe = guarded(options.observe ?? (() => undefined));
   const registry = new Registry(options.agents, options.actors ?? {}, (about, text) =>
     observe({ kind: "warned", about, text }),
   );

@@ -1,6 +1,6 @@
 /** The union of all that can be observed. Core does not log: logs, metrics, traces and checkers subscribe. */
 import type { Address, Partition } from "./agent/address.ts";
-import type { ErrorData } from "./agent/errors.ts";
+import { encodeError, type ErrorData } from "./agent/errors.ts";
 
 export type Observed =
   | { readonly kind: "claimed"; readonly partition: Partition; readonly epoch: number; readonly records: number }
@@ -22,5 +22,20 @@ export type Observed =
   | { readonly kind: "sealed"; readonly incarnation: string }
   | { readonly kind: "failed"; readonly error: ErrorData };
 
-/** Called synchronously where it happens; must not throw, must be quick. */
+/** Called synchronously where it happens; must be quick. What it throws is dropped: it may not change what happens. */
 export type Observe = (event: Observed) => void;
+
+/** The same, and never throws. After a first throw it is told that it threw, once. */
+export function guarded(observe: Observe): Observe {
+  let hasThrown = false;
+  const tell = (event: Observed): void => {
+    try {
+      observe(event);
+    } catch (thrown) {
+      if (hasThrown) return;
+      hasThrown = true;
+      tell({ kind: "warned", about: "observe", text: `observe threw: ${encodeError(thrown).message}` });
+    }
+  };
+  return tell;
+}

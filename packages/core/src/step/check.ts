@@ -91,13 +91,15 @@ interface BuiltIn {
   readonly src?: unknown;
   readonly delay?: unknown;
   readonly guards?: readonly unknown[];
+  /** Of an assign: a function, or one per field of the context. */
+  readonly assignment?: unknown;
 }
 
 /**
  * Refuses a machine that cannot run durably as it is written; gives what its author should know.
  *
  * @throws DormouseError `invalid` (`machine.missing-implementation`, `machine.spawn-without-id`, `machine.inline-actor`,
- * `machine.bad-initial`).
+ * `machine.bad-initial`, `machine.async-function`).
  */
 export function checkMachine(machine: AnyStateMachine): readonly string[] {
   const checking = new Checking(machine);
@@ -186,7 +188,9 @@ class Checking {
 
   #checkBuiltIn(action: unknown, state: string): void {
     if (typeof action !== "function" || !("resolve" in action)) return;
-    const { type, id, src, delay } = action as BuiltIn;
+    const { type, id, src, delay, assignment } = action as BuiltIn;
+    const assigners = typeof assignment === "object" && assignment !== null ? Object.values(assignment) : [assignment];
+    if (assigners.some(isAsync)) throw asyncFunction(this.#machine.id, "an assign", state);
     if (typeof delay === "string" && !Object.hasOwn(this.#machine.implementations.delays, delay)) {
       throw this.#missing("delay", delay, state);
     }
@@ -199,6 +203,7 @@ class Checking {
   #checkGuard(guard: unknown, state: string): void {
     if (guard === undefined) return;
     if (typeof guard === "function") {
+      if (isAsync(guard)) throw asyncFunction(this.#machine.id, "a guard", state);
       for (const inner of (guard as BuiltIn).guards ?? []) this.#checkGuard(inner, state);
       return;
     }
@@ -209,6 +214,19 @@ class Checking {
   #missing(what: "action" | "guard" | "delay" | "actor", name: string, state: string): DormouseError {
     return missingImplementation(this.#machine.id, what, name, state);
   }
+}
+
+/** A promise is no answer in a step: as a guard it would always pass, as a context it would have no fields. */
+function isAsync(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === "[object AsyncFunction]";
+}
+
+function asyncFunction(machine: string, what: string, state: string): DormouseError {
+  return refusal(
+    "async-function",
+    `Machine "${machine}" has ${what} that is async (state ${state}). A step is computed at once; do what takes time in ` +
+      `an effect: invoke fromPromise, and decide on its result.`,
+  );
 }
 
 function nameOf(reference: unknown): string {

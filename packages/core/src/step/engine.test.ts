@@ -1148,7 +1148,18 @@ suite("what cannot be durable is refused", () => {
     getPersistedSnapshot: (state: unknown) => state,
   };
 
+  const later = (async () => false) as never;
   test.for([
+    ...[
+      createMachine({ id: "m", on: { go: { guard: later } } }),
+      setup({ guards: { late: later } }).createMachine({ id: "m", on: { go: { guard: "late" } } }),
+      createMachine({ id: "m", on: { go: { guard: not(later) } } }),
+    ].map((logic) => ({ code: "machine.async-function", logic, text: 'Machine "m" has a guard that is async' })),
+    ...[
+      createMachine({ id: "m", entry: assign(later) }),
+      createMachine({ id: "m", context: { a: 1 }, exit: assign({ a: later }) }),
+      setup({ actions: { late: assign(later) } }).createMachine({ id: "m", on: { go: { actions: "late" } } }),
+    ].map((logic) => ({ code: "machine.async-function", logic, text: 'Machine "m" has an assign that is async' })),
     {
       code: "machine.callback-actor",
       logic: setup({ actors: { cb: fromCallback(() => {}) } }).createMachine({ id: "m" }),
