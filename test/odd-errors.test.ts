@@ -131,6 +131,24 @@ test("an observer that throws is dropped, and told so once", async () => {
   expect(told).toEqual(["observe threw: not now"]);
 });
 
+test("what plain JavaScript may give in place of a key or an event is refused with a code", async () => {
+  await using runtime = await testRuntime({ agents: [clumsy] });
+  for (const key of [5, null, undefined, {}, ""]) {
+    expect(() => runtime.client.agent(clumsy, key as string)).toThrow(
+      expect.objectContaining({ kind: "invalid", code: "key.invalid" }),
+    );
+  }
+  for (const type of [{}, "", "Not a name"]) {
+    expect(() => runtime.client.agent(type as string, "one")).toThrow(
+      expect.objectContaining({ kind: "invalid", code: "type.invalid" }),
+    );
+  }
+  for (const event of [null, undefined, 5, {}, { type: 5 }, { type: "" }]) {
+    const sent = runtime.client.agent("clumsy", "one").send(event as never);
+    await expect(sent).rejects.toMatchObject({ kind: "invalid", code: "event.type" });
+  }
+});
+
 test.for([42, null, "", "x".repeat(257), "\ud800", {}])(
   "the idempotency key %j is refused, and nothing else is lost",
   async (key) => {

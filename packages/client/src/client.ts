@@ -58,8 +58,9 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
     agent: (typeOrDefinition: string | AnyAgentDefinition, key: string) => {
       const definition = typeof typeOrDefinition === "string" ? undefined : typeOrDefinition;
       const type = typeof typeOrDefinition === "string" ? typeOrDefinition : typeOrDefinition.type;
+      const address = makeAddress(type, key);
       checkUserKey(key);
-      return makeRef(connection, makeAddress(type, key), definition) as never;
+      return makeRef(connection, address, definition) as never;
     },
     list: (listed = {}) => list(connection, listed),
     quarantined: (called = {}) => quarantined(connection, called),

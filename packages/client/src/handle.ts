@@ -268,7 +268,9 @@ export function limitsOf(options: CallOptions): Limits {
 
 /** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
 function eventBody(definition: AnyAgentDefinition | undefined, address: Address, event: EventData): Body {
-  if (typeof event.type !== "string" || event.type === "") {
+  const given: unknown = event;
+  const type = typeof given === "object" && given !== null && "type" in given ? given.type : undefined;
+  if (typeof type !== "string" || type === "") {
     throw new DormouseError("invalid", "event.type", `an event needs a type, a non-empty string: agent=${address}`);
   }
   if (event.type.startsWith("xstate.") && event.type !== "xstate.route") {

@@ -20,24 +20,27 @@ const utf8Strict = new TextDecoder("utf-8", { fatal: true });
 
 /** Checks an app's or agent type's name. */
 export function checkName(what: "app" | "type", name: string): void {
-  if (namePattern.test(name)) return;
+  // Plain JavaScript may give anything, and `undefined` reads as a good name.
+  const given: unknown = name;
+  if (typeof given === "string" && namePattern.test(given)) return;
   throw new DormouseError(
     "invalid",
     `${what}.invalid`,
     `the name of an ${what === "app" ? "app" : "agent type"} starts with a letter and has at most 63 characters ` +
-      `of a-z, 0-9 and "-": ${what}=${JSON.stringify(name.slice(0, 100))}`,
+      `of a-z, 0-9 and "-": ${what}=${String(given).slice(0, 100)}`,
   );
 }
 
 /** The address of the agent of a type with a key. A user's key may not begin with `~`: those are children's. */
 export function makeAddress(type: string, key: string): Address {
   checkName("type", type);
-  if (key === "" || utf8.encode(key).length > keyBytesMax || !key.isWellFormed()) {
+  const bytes = typeof (key as unknown) === "string" ? utf8.encode(key).length : 0;
+  if (bytes === 0 || bytes > keyBytesMax || !key.isWellFormed()) {
     throw new DormouseError(
       "invalid",
       "key.invalid",
       `a key is a non-empty, well-formed string of at most ${keyBytesMax} bytes of UTF-8: type=${type} ` +
-        `bytes=${utf8.encode(key).length}`,
+        `bytes=${bytes}`,
     );
   }
   return `${type}/${key}` as Address;
