@@ -356,12 +356,13 @@ export const goldens: readonly Golden[] = [
   ...Object.entries(batches).map(([name, batch]) =>
     golden(name, batch, encodeBatch(batch), decodeBatch, "envelope.shape"),
   ),
-  marked(
+  golden(
     "record",
     { kind: "record", record },
     encodeRecord(record),
     (bytes) => decodeJournalObject(bytes, object),
     "record.shape",
+    unmarked,
   ),
   golden(
     "seal",
@@ -410,47 +411,36 @@ export const goldens: readonly Golden[] = [
     ),
     plain: (bytes) => withHeader(bytes, encodeValue(opened(decodeChapter(bytes, object)))),
   },
-  compressed("base", stateBefore, encodeBase(stateBefore), (bytes) => decodeBase(bytes, object), "base.shape"),
-  marked("piece", history, encodePiece(history), (bytes) => decodePiece(bytes, object), "steps.shape"),
+  golden(
+    "base",
+    stateBefore,
+    encodeBase(stateBefore),
+    (bytes) => decodeBase(bytes, object),
+    "base.shape",
+    decompressed,
+  ),
+  golden("piece", history, encodePiece(history), (bytes) => decodePiece(bytes, object), "steps.shape", unmarked),
   golden("app", app, encodeApp(app), (bytes) => decodeApp(bytes, object), "app.unreadable"),
 ];
 
+/** @param plain - The bytes without compression, which differs from one zstd to the next. */
 function golden(
   name: string,
   value: unknown,
   bytes: Uint8Array,
   decode: (bytes: Uint8Array) => unknown,
   shapeCode: string,
+  plain: (bytes: Uint8Array) => Uint8Array = (own) => own,
 ): Golden {
-  return { name, value, bytes, decode, plain: (own) => own, shapeCode };
-}
-
-function compressed(
-  name: string,
-  value: unknown,
-  bytes: Uint8Array,
-  decode: (bytes: Uint8Array) => unknown,
-  shapeCode: string,
-): Golden {
-  return { ...golden(name, value, bytes, decode, shapeCode), plain: decompressed };
-}
-
-function marked(
-  name: string,
-  value: unknown,
-  bytes: Uint8Array,
-  decode: (bytes: Uint8Array) => unknown,
-  shapeCode: string,
-): Golden {
-  return { ...golden(name, value, bytes, decode, shapeCode), plain: unmarked };
-}
-
-function unmarked(bytes: Uint8Array): Uint8Array {
-  return withHeader(bytes, decompressLarge(bytes.subarray(headerBytes), storedBytesMax));
+  return { name, value, bytes, decode, plain, shapeCode };
 }
 
 function decompressed(bytes: Uint8Array): Uint8Array {
   return withHeader(bytes, decompress(bytes.subarray(headerBytes), storedBytesMax));
+}
+
+function unmarked(bytes: Uint8Array): Uint8Array {
+  return withHeader(bytes, decompressLarge(bytes.subarray(headerBytes), storedBytesMax));
 }
 
 /** With the steps that it holds in compressed form as they are. */

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The `dormouse` command: its line is this process's, and so is its exit code. */
 import { wantsColour } from "./output.ts";
 import { runLine } from "./run-line.ts";

@@ -109,7 +109,7 @@ export function decodeHead(bytes: Uint8Array, name: string): Head {
   return head;
 }
 
-/** A base or piece: compressed, since what is cold is read seldom and kept long. */
+/** Always compressed: a base is large, read seldom and kept long. */
 export function encodeBase(state: AgentState): Uint8Array {
   return wrap("base", version, compress(encodeValue(state)));
 }
