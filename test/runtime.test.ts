@@ -4,7 +4,8 @@
  * Method: one world of memory; hosts and clients open it as parties; a crash drops a party without a goodbye.
  */
 import { makeClient, type Client } from "@dormouse/client";
-import { DormouseError, type Incarnation, startIncarnation } from "@dormouse/core";
+import { DormouseError, type Incarnation, type Observed, startIncarnation } from "@dormouse/core";
+import type { Clock, Ports } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { afterEach, expect, test } from "vitest";
 import { counter } from "./agents/counter.ts";
@@ -74,6 +75,45 @@ test("a host that is drained twice ends once, and one that is over can be draine
   expect(await incarnation.ended).toBeUndefined();
   host.crash();
   await incarnation.drain();
+});
+
+test("a store that fails keeps nobody waiting who starts or drains a host, and what it answered stays", async () => {
+  const hurried: Clock = {
+    ...realClock,
+    monotonic: () => 1_000 * realClock.monotonic(),
+    schedule: (delayMs, call) => realClock.schedule(delayMs / 1_000, call),
+  };
+  const world = new MemoryWorld(hurried);
+  let isFull = false;
+  const open = (party: string): Ports => {
+    const ports = world.open(party, { clock: hurried, entropy: realEntropy });
+    const cause = new DormouseError("unavailable", "store.full", "the disk is full");
+    const put: Ports["store"]["put"] = async (...call) =>
+      isFull ? { outcome: "unknown", cause } : ports.store.put(...call);
+    return { ...ports, store: { ...ports.store, put } };
+  };
+  const ports = open("host-1");
+  const warnings: string[] = [];
+  const observe = (event: Observed): void => void (event.kind === "warned" && warnings.push(event.text));
+  const incarnation = await startIncarnation({ agents: [counter], ports, observe });
+  const client = makeClient({ app: incarnation.app, ports });
+  expect(await client.agent(counter, "acme").ask({ type: "add", by: 41 })).toBe(41);
+  isFull = true;
+  await client.agent(counter, "acme").send({ type: "add", by: 1 });
+  await incarnation.drain();
+  const ended = await incarnation.ended;
+  expect(ended).toMatchObject({ kind: "unavailable", code: "host.gave-up" });
+  expect(ended?.message).toContain("store.full: the disk is full");
+  expect(warnings.join()).toContain("store.full: the disk is full");
+  world.end("host-1");
+
+  const error = await errorOf(startIncarnation({ agents: [counter], ports: open("host-2") }));
+  expect({ kind: error.kind, code: error.code }).toEqual({ kind: "unavailable", code: "host.gave-up" });
+  world.end("host-2");
+
+  isFull = false;
+  const second = await start(world, "host-3");
+  expect(await second.client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(43);
 });
 
 test("many asks at once are each applied once", async () => {

@@ -104,6 +104,10 @@ export class Stint {
       const why = error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));
       for (const one of this.#waiting.splice(0)) one.done(why);
     };
-    insist(this.#options, () => mailbox.append(partition, opening)).then(opened, failed);
+    // However long it takes: how long anyone waits for it is the caller's to say.
+    insist({ ...this.#options, patience: { ms: Infinity } }, () => mailbox.append(partition, opening)).then(
+      opened,
+      failed,
+    );
   }
 }

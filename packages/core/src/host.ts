@@ -13,14 +13,14 @@ import { type Address, checkName, parseAddress, type Partition, partitionOf } fr
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import type { App } from "./format/app.ts";
 import { guarded, type Observe } from "./observe.ts";
-import type { Cancel, Ports } from "./ports/index.ts";
+import type { Cancel, Clock, Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
 import { type ActorOverrides, Registry } from "./step/registry.ts";
 import { openApp } from "./runtime/app.ts";
 import { Caution } from "./runtime/caution.ts";
 import { Commit } from "./runtime/commit.ts";
 import { makeIds } from "./runtime/ids.ts";
-import type { World } from "./runtime/insist.ts";
+import { insist, type Patience, whyFailed, type World } from "./runtime/insist.ts";
 import { Journal, RecordObjects } from "./runtime/journal.ts";
 import { claim, type Claimant, type Owned } from "./runtime/own/claim.ts";
 import { probeStore } from "./runtime/own/probe.ts";
@@ -53,7 +53,10 @@ export interface Incarnation {
   readonly app: App;
   /** Resolves when it is over: with nothing after `drain` or `kill`, else with what ended it. */
   readonly ended: Promise<DormouseError | undefined>;
-  /** Stops reading, commits what is under way, settles, frees its partitions. Loses nothing; what hinders it, `ended` says. */
+  /**
+   * Stops reading, commits what is under way, settles, frees its partitions. Loses nothing; what hinders it, a store that fails for ten
+   * seconds (`host.gave-up`) among others, `ended` says.
+   */
   drain(): Promise<void>;
   /** Drops everything, as a crash does. */
   kill(): void;
@@ -84,13 +87,17 @@ export interface AwaitedEffect {
 }
 
 const defaultPartitions = 8;
+/** How long a store or mailbox may fail while a host starts or drains, in milliseconds. */
+const patienceMs = 10_000;
+const failingToldMs = 5_000;
 /** Deaths of owners since the last settle from which on everything is noted before it is begun. */
 const deathsUncautiousMax = 2;
 
 /**
  * Starts one incarnation that owns every partition of the app.
  *
- * @throws DormouseError `invalid`: a definition, setting or store is not fit; `corrupt`: something stored cannot be read.
+ * @throws DormouseError `invalid`: a definition, setting or store is not fit; `corrupt`: something stored cannot be read;
+ * `unavailable` (`host.gave-up`): the store or mailbox failed for ten seconds.
  */
 export async function startIncarnation(options: IncarnationOptions): Promise<Incarnation> {
   const settings = resolveSettings(options.settings);
@@ -101,18 +108,44 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   const name = options.app ?? "default";
   checkName("app", name);
   const life = new AbortController();
-  const world: World = { ...options.ports, signal: life.signal };
+  const patience = makePatience(options.ports.clock, observe);
+  const world: World = { ...options.ports, signal: life.signal, patience };
   const newId = makeIds(options.ports);
   const id = newId();
   await probeStore(world, id);
   const app = await openApp(world, { name, birth: newId(), partitions: options.partitions ?? defaultPartitions });
-  await options.ports.mailbox.create(app.partitions);
-  await options.ports.membership.announce(id);
+  await insist(world, () => options.ports.mailbox.create(app.partitions));
+  await insist(world, () => options.ports.membership.announce(id));
   const { ports, restoreEveryStep = false, isCautious = true } = options;
-  const made = { id, app, ports, world, life, settings, observe, registry, newId, restoreEveryStep, isCautious };
+  const made = {
+    id,
+    app,
+    ports,
+    world,
+    life,
+    patience,
+    settings,
+    observe,
+    registry,
+    newId,
+    restoreEveryStep,
+    isCautious,
+  };
   const host = new Host(made);
   await host.start();
   return host;
+}
+
+/** Says every few seconds that the world does not answer: nothing else tells, while everything waits for it. */
+function makePatience(clock: Clock, observe: Observe): Patience {
+  let toldAt = -Infinity;
+  const failing = (failedMs: number, cause: unknown): void => {
+    if (clock.monotonic() - toldAt < failingToldMs) return;
+    toldAt = clock.monotonic();
+    const text = `the store or mailbox has failed for ${Math.round(failedMs / 1_000)} s, everything waits: ${whyFailed(cause)}`;
+    observe({ kind: "warned", about: "store", text });
+  };
+  return { ms: patienceMs, failing };
 }
 
 interface HostOptions {
@@ -121,6 +154,7 @@ interface HostOptions {
   readonly ports: Ports;
   readonly world: World;
   readonly life: AbortController;
+  readonly patience: Patience;
   readonly settings: ResolvedSettings;
   readonly observe: Observe;
   readonly registry: Registry;
@@ -192,7 +226,19 @@ class Host implements Incarnation {
   }
 
   async start(): Promise<void> {
-    const { world, app, id, isCautious } = this.#options;
+    try {
+      await this.#start();
+    } catch (error) {
+      this.kill();
+      throw error;
+    }
+    this.#options.patience.ms = Infinity;
+    this.#settler.start();
+    if (this.#caution.isOn) this.#endCaution().catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  async #start(): Promise<void> {
+    const { world, app, id, isCautious, life } = this.#options;
     const partitions = Array.from({ length: app.partitions }, (_, partition) => partition as Partition);
     const claimant = {
       world,
@@ -201,23 +247,16 @@ class Host implements Incarnation {
       seals: new Seals(world, id),
       objects: new RecordObjects(world),
     };
-    try {
-      const claims = await Promise.all(partitions.map((partition) => this.#claim(claimant, partition)));
-      const owned = claims.filter((one) => one !== undefined);
-      this.#caution = new Caution(isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax));
-      for (const one of owned) this.#own(one);
-    } catch (error) {
-      this.kill();
-      throw error;
-    }
+    const claims = await Promise.all(partitions.map((partition) => this.#claim(claimant, partition)));
+    const owned = claims.filter((one) => one !== undefined);
+    this.#caution = new Caution(isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax));
+    for (const one of owned) this.#own(one);
     const areCaughtUp = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
     // It may be sealed while it catches up: nobody would tell its starter.
     const error = await Promise.race([areCaughtUp.then(() => undefined), this.ended]);
-    if (this.#options.life.signal.aborted) {
+    if (life.signal.aborted) {
       throw error ?? new DormouseError("closed", "host.closed", "the host has ended; start another");
     }
-    this.#settler.start();
-    if (this.#caution.isOn) this.#endCaution().catch((thrown: unknown) => this.#fail(thrown));
   }
 
   /**
@@ -284,8 +323,9 @@ class Host implements Incarnation {
   }
 
   async #drain(): Promise<void> {
-    const { world, settings, life } = this.#options;
+    const { world, settings, life, patience } = this.#options;
     if (life.signal.aborted) return;
+    patience.ms = patienceMs;
     for (const loop of this.#loops.values()) loop.stop();
     // What runs may end, so that it need not run again elsewhere; what takes longer goes on there.
     const grace = new Promise<void>((resolve) => this.#stops.push(world.clock.schedule(settings.drainMs, resolve)));
@@ -293,7 +333,7 @@ class Host implements Incarnation {
     this.#effects.stop();
     await this.#commit.drain();
     await this.#settler.close();
-    await this.#options.ports.membership.leave(this.id);
+    await insist(world, () => this.#options.ports.membership.leave(this.id));
     this.#stop(undefined);
   }
 

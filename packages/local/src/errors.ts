@@ -1,4 +1,5 @@
 /** The errors of the local drivers: what LMDB, the file system and the socket report, in Dormouse's words. */
+import { statfsSync } from "node:fs";
 import { DormouseError } from "@dormouse/core/ports";
 
 const outOfSpaceCodes: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG", 28, 122, 27]);
@@ -15,8 +16,12 @@ const notWritableCodes: ReadonlySet<unknown> = new Set([
   20,
   17,
 ]);
-/** LMDB's MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID. */
-const corruptCodes: ReadonlySet<unknown> = new Set([-30_797, -30_796, -30_793]);
+/** LMDB takes a write that stopped half-way, as the last one on a full disk does, for a failure of the device. */
+const deviceCodes: ReadonlySet<unknown> = new Set(["EIO", 5]);
+/** With less than this a disk counts as full. */
+const freeBytesMin = 1_048_576;
+/** LMDB's MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID, and MDB_BAD_TXN: what one of these leaves behind. */
+const corruptCodes: ReadonlySet<unknown> = new Set([-30_797, -30_796, -30_793, -30_782]);
 /** LMDB's MDB_VERSION_MISMATCH. */
 const versionCodes: ReadonlySet<unknown> = new Set([-30_794]);
 
@@ -24,12 +29,21 @@ const versionCodes: ReadonlySet<unknown> = new Set([-30_794]);
 export function folderError(folder: string, cause: unknown): DormouseError {
   if (cause instanceof DormouseError) return cause;
   const code: unknown = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  if (outOfSpaceCodes.has(code)) return storeFull(folder, cause);
+  if (outOfSpaceCodes.has(code) || (deviceCodes.has(code) && isFull(folder))) return storeFull(folder, cause);
   if (notWritableCodes.has(code)) return storeNotWritable(folder, cause);
   if (corruptCodes.has(code)) return storeCorrupt(folder, "LMDB cannot read data.mdb", cause);
   if (versionCodes.has(code)) return storeVersion(folder, "data.mdb is of another LMDB format", cause);
   const message = `the folder did not answer; try again, and look at the disk if that does not help: folder=${folder}`;
   return new DormouseError("unavailable", "store.unavailable", message, { cause });
+}
+
+function isFull(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize < freeBytesMin;
+  } catch {
+    return false;
+  }
 }
 
 function storeFull(folder: string, cause?: unknown): DormouseError {

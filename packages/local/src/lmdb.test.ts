@@ -261,11 +261,28 @@ test("a path that leads through a file is not writable", async () => {
   await expect(openFolder(join(file, "below"), options)).rejects.toMatchObject({ code: "store.not-writable" });
 });
 
-test.skipIf(process.getuid?.() === 0)("a folder that this user may not write is refused", async () => {
+test("a folder that this user may not write is refused", async () => {
+  // In a process of its own, which gives up the right of the superuser to write everywhere.
   const path = newPath();
   mkdirSync(path);
-  chmodSync(path, 0o500);
-  await expect(openFolder(path, options)).rejects.toMatchObject({ code: "store.not-writable" });
+  chmodSync(path, 0o555);
+  const output = await runChild(
+    newPath(),
+    `if (process.geteuid() === 0) process.seteuid(65534);
+     console.log(await openFolder(${JSON.stringify(path)}, { clock, entropy }).catch((error) => error.code));`,
+  );
+  expect(output.trim()).toBe("store.not-writable");
+});
+
+test("a new folder on a full disk is refused, whatever little room there is", async () => {
+  for (const fileBytesMax of [1_024, 20_480, 65_536]) {
+    const output = await runChild(
+      undefined,
+      `console.log(await openFolder(${JSON.stringify(newPath())}, { clock, entropy }).catch((error) => error.code));`,
+      { fileBytesMax },
+    );
+    expect(output.trim()).toBe("store.full");
+  }
 });
 
 test("a folder that must be there and is not is missing, and is not made", async () => {
@@ -343,12 +360,12 @@ function clockAt(nowMs: number): typeof realClock {
   return { ...realClock, now: () => nowMs };
 }
 
-/** A program with the folder open as `folder`. */
-function program(path: string, body: string): string {
+/** A program with a folder open as `folder`, unless none is named. */
+function program(path: string | undefined, body: string): string {
   return `import { openFolder, realClock as clock, realEntropy as entropy } from ${JSON.stringify(new URL("index.ts", import.meta.url).href)};
-    const folder = await openFolder(${JSON.stringify(path)}, { clock, entropy });
+    const folder = ${path === undefined ? "undefined" : `await openFolder(${JSON.stringify(path)}, { clock, entropy })`};
     ${body}
-    await folder.close();`;
+    await folder?.close();`;
 }
 
 const nodeOptions = ["--conditions=@dormouse/source", "--input-type=module", "-e"];
@@ -357,7 +374,11 @@ function spawnChild(path: string, body: string): ReturnType<typeof spawn> & { st
   return spawn(process.execPath, [...nodeOptions, program(path, body)], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
-async function runChild(path: string, body: string, limits: { readonly fileBytesMax?: number } = {}): Promise<string> {
+async function runChild(
+  path: string | undefined,
+  body: string,
+  limits: { readonly fileBytesMax?: number } = {},
+): Promise<string> {
   const node = [...nodeOptions, program(path, body)];
   const { fileBytesMax } = limits;
   const command = [

@@ -15,7 +15,7 @@
  * the process ends.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, mkdir, open as openFile, readFile, rename } from "node:fs/promises";
+import { chmod, link, mkdir, open as openFile, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
   DormouseError,
@@ -79,6 +79,10 @@ const folderVersion = 1;
 const dataFileName = "data.mdb";
 const markerFileName = "format.json";
 
+/** Room for some 250 readers, LMDB's own default being 126. */
+const lockFileBytes = 16_384;
+/** What a new folder takes at first, generously. */
+const beginBytes = 262_144;
 const nameBytesMax = 1_024;
 const listLimitMax = 1_000;
 const trimMessagesMax = 2_000;
@@ -112,6 +116,7 @@ export async function openFolder(folder: string, options: FolderOptions): Promis
     await makeFolder(path);
     const isMarked = await checkMarker(path);
     if (isMarked) checkDataFile(path);
+    await reserveLockFile(path, options.entropy);
     const environment = openEnvironment(path);
     try {
       if (!isMarked) await writeMarker(path, options.entropy);
@@ -169,8 +174,33 @@ function checkDataFile(path: string): void {
   if (damage !== undefined) throw storeCorrupt(path, damage);
 }
 
+/**
+ * LMDB maps its lock file and lets the file system fill it in later, which on a full disk ends the process by SIGBUS.
+ * So it is written before; an environment that is new to LMDB takes zeros for a new lock file, of whatever size. It is
+ * written larger than it stays: lmdb 3.5.6 does not survive a disk that has no room for the first pages of its data.
+ */
+async function reserveLockFile(path: string, entropy: Entropy): Promise<void> {
+  const name = join(path, `${dataFileName}-lock`);
+  if (existsSync(name)) return;
+  const draft = draftName(name, entropy);
+  try {
+    await writeFile(draft, new Uint8Array(beginBytes), { flag: "wx", mode: 0o600 });
+    await truncate(draft, lockFileBytes);
+    // Not by renaming: where another process was faster, LMDB has its file open.
+    await link(draft, name).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+function draftName(file: string, entropy: Entropy): string {
+  return `${file}.${Buffer.from(entropy.bytes(6)).toString("hex")}`;
+}
+
 async function writeMarker(path: string, entropy: Entropy): Promise<void> {
-  const draft = join(path, `${markerFileName}.${Buffer.from(entropy.bytes(6)).toString("hex")}`);
+  const draft = draftName(join(path, markerFileName), entropy);
   const file = await openFile(draft, "wx", 0o600);
   await file.writeFile(`${JSON.stringify({ format: folderFormat, version: folderVersion })}\n`);
   await file.sync();

@@ -55,6 +55,9 @@ export async function connect(options: ConnectOptions = {}): Promise<ConnectedCl
   return Object.defineProperty(client, "isHostRunning", { get: () => folder.isHostRunning }) as ConnectedClient;
 }
 
+/** How long a folder may fail to answer, in milliseconds. */
+const patienceMs = 10_000;
+
 async function appOf(path: string, name: string): Promise<NonNullable<Awaited<ReturnType<typeof readApp>>>> {
   const folder = await openFolder(path, { clock: realClock, entropy: realEntropy, create: false });
   try {
@@ -62,7 +65,8 @@ async function appOf(path: string, name: string): Promise<NonNullable<Awaited<Re
       store: folder.store,
       clock: realClock,
       entropy: realEntropy,
-      signal: AbortSignal.timeout(10_000),
+      signal: new AbortController().signal,
+      patience: { ms: patienceMs },
     });
     if (app?.name === name) return app;
     throw new DormouseError(

@@ -1,4 +1,4 @@
-/** Calls to ports that must come to an end: repeated with growing pauses until the world answers or the host ends. */
+/** Calls to ports that must come to an end: repeated with growing pauses until the world answers or the host gives up. */
 import { DormouseError } from "../agent/errors.ts";
 import type { Clock, Entropy, Etag, ObjectStore, PutCondition, StoredObject } from "../ports/index.ts";
 
@@ -9,10 +9,23 @@ export interface World {
   readonly entropy: Entropy;
   /** The host's life: when it ends, whoever insists gives up. */
   readonly signal: AbortSignal;
+  readonly patience: Patience;
 }
+
+/** How long one call may go on failing. */
+export interface Patience {
+  /** In milliseconds; a host that runs has no end of it, one that starts or drains would keep its user waiting. */
+  ms: number;
+  /** Told of each call that has failed for longer than a second, and after each further try. */
+  readonly failing?: (failedMs: number, cause: unknown) => void;
+}
+
+type Waiting = Omit<World, "store">;
 
 const pauseMsMin = 20;
 const pauseMsMax = 5_000;
+const failingMsMin = 1_000;
+const gaveUpCode = "host.gave-up";
 
 /** Resolves after `delayMs`, or at once when the host ends. */
 export function pause({ clock, signal }: Pick<World, "clock" | "signal">, delayMs: number): Promise<void> {
@@ -31,19 +44,26 @@ export function pause({ clock, signal }: Pick<World, "clock" | "signal">, delayM
 /**
  * Repeats `attempt` while it fails with `unavailable`; anything else it throws is passed on.
  *
- * @throws DormouseError `closed` (`host.closed`) when the host ends meanwhile.
+ * @throws DormouseError `closed` (`host.closed`) when the host ends meanwhile; `unavailable` (`host.gave-up`) when it
+ * starts or drains and has lost patience.
  * @see AWS Architecture Blog, "Exponential Backoff and Jitter" (full jitter).
  */
-export async function insist<T>(world: Omit<World, "store">, attempt: () => Promise<T>): Promise<T> {
-  for (let failures = 0; ; failures += 1) {
+export async function insist<T>(world: Waiting, attempt: () => Promise<T>): Promise<T> {
+  const backOff = backOffOf(world);
+  for (;;) {
     checkOpen(world.signal);
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof DormouseError) || error.kind !== "unavailable") throw error;
-      await backOff(world, failures);
+      if (!isPassing(error)) throw error;
+      await backOff(error);
     }
   }
+}
+
+/** Whether it may go away by itself, and nobody has lost patience with it. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof DormouseError && error.kind === "unavailable" && error.code !== gaveUpCode;
 }
 
 /** What became of a conditional write, known for sure. */
@@ -57,7 +77,8 @@ export type Written =
  * whose answer was lost, and a wrong guess would end a healthy host or let a sealed one go on (FACTS.md 2.2, D5).
  */
 export async function write(world: World, name: string, bytes: Uint8Array, condition: PutCondition): Promise<Written> {
-  for (let failures = 0; ; failures += 1) {
+  const backOff = backOffOf(world);
+  for (;;) {
     checkOpen(world.signal);
     const answer = await world.store.put(name, bytes, condition);
     switch (answer.outcome) {
@@ -69,16 +90,41 @@ export async function write(world: World, name: string, bytes: Uint8Array, condi
         return { outcome: "refused", found };
       }
       case "conflict":
+        await backOff(undefined);
+        break;
       case "unknown":
-        await backOff(world, failures);
+        await backOff(answer.cause);
     }
   }
 }
 
-async function backOff(world: Omit<World, "store">, failures: number): Promise<void> {
-  const ceilingMs = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(failures, 16));
-  const [a = 0, b = 0] = world.entropy.bytes(2);
-  await pause(world, Math.ceil((ceilingMs * (a * 256 + b + 1)) / 65_536));
+/** Waits after each failure of one call, longer each time. */
+function backOffOf(world: Waiting): (cause: unknown) => Promise<void> {
+  let failures = 0;
+  let sinceMs = 0;
+  return async (cause) => {
+    const { clock, patience } = world;
+    if (failures === 0) sinceMs = clock.monotonic();
+    const failedMs = clock.monotonic() - sinceMs;
+    if (failedMs >= patience.ms) throw gaveUp(failedMs, cause);
+    if (failedMs > failingMsMin) patience.failing?.(failedMs, cause);
+    const ceilingMs = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(failures, 16));
+    const [a = 0, b = 0] = world.entropy.bytes(2);
+    failures += 1;
+    await pause(world, Math.ceil((ceilingMs * (a * 256 + b + 1)) / 65_536));
+  };
+}
+
+/** What the last try came to, in words. */
+export function whyFailed(cause: unknown): string {
+  return cause instanceof DormouseError ? `${cause.code}: ${cause.message}` : "it did not answer";
+}
+
+function gaveUp(failedMs: number, cause: unknown): DormouseError {
+  const message =
+    `the host gave up while it started or drained, since the store or mailbox failed for ${Math.round(failedMs / 1_000)} s; ` +
+    `nothing that was acknowledged is lost, the next host goes on from there: ${whyFailed(cause)}`;
+  return new DormouseError("unavailable", gaveUpCode, message, { cause });
 }
 
 function checkOpen(signal: AbortSignal): void {

@@ -16,7 +16,7 @@ import { creditEntriesMax } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { isConsumed, type Position } from "../format/partition.ts";
 import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
-import { insist, type World } from "./insist.ts";
+import { insist, isPassing, type World } from "./insist.ts";
 
 export interface ReaderOptions {
   readonly world: World;
@@ -73,9 +73,8 @@ export class Reader {
         await this.#readBehindBarrier();
         return;
       } catch (error) {
-        if (!(error instanceof DormouseError)) throw error;
-        if (error.kind === "closed") return;
-        if (error.kind !== "unavailable") throw error;
+        if (error instanceof DormouseError && error.kind === "closed") return;
+        if (!isPassing(error)) throw error;
       }
     }
   }
