@@ -27,7 +27,7 @@ import {
   encodeChapter,
   encodeHead,
   encodePiece,
-  encodeSteps,
+  packSteps,
   type Head,
   type HistoryStep,
   historyStep,
@@ -329,10 +329,11 @@ const partition: PartitionObject = {
 };
 const freePartition: PartitionObject = { ...partition, owner: undefined, chain: [] };
 
+const pack = packSteps(history)[0] ?? { bytes: new Uint8Array(0), unpacked: 0 };
 const run: Run = {
   base: { kind: "inline", seq: 3, state: stateBefore, bytes: 321 },
-  pieces: [{ name: `agents/counter/acme/${ulid(5)}-000000000001`, bytes: 2_049 }],
-  steps: encodeSteps(history),
+  pieces: [{ name: `agents/counter/acme/${ulid(5)}-000000000001`, bytes: 2_049, unpacked: 4_098 }],
+  steps: pack.bytes,
 };
 const chapterRef = { name: `agents/counter/acme/${ulid(5)}-000000000002`, from: 1, to: 3 };
 const head: Head = { epoch: 7, nonce, seq: 11, run, chapter: chapterRef };
@@ -419,7 +420,7 @@ export const goldens: readonly Golden[] = [
     "base.shape",
     decompressed,
   ),
-  golden("piece", history, encodePiece(history), (bytes) => decodePiece(bytes, object), "steps.shape", unmarked),
+  golden("piece", history, encodePiece(pack), (bytes) => decodePiece(bytes, object), "steps.shape", unmarked),
   golden("app", app, encodeApp(app), (bytes) => decodeApp(bytes, object), "app.unreadable"),
 ];
 

@@ -190,9 +190,9 @@ class Host implements Incarnation {
       clock: world.clock,
       journal: this.#journal,
       lingerMs: settings.commitLingerMs,
-      committed: (record) => {
+      committed: (record, bytesAtMost) => {
         observe({ kind: "committed", ...record });
-        this.#settler.committed(record.bytes);
+        this.#settler.committed(record.bytes, bytesAtMost);
       },
       failed: (error) => this.#fail(error),
     });

@@ -9,8 +9,10 @@ export const eventBytesMax: number = 1_048_576;
 export const valueBytesMax: number = 33_554_432;
 /** An agent's whole state. */
 export const stateBytesMax: number = 67_108_864;
-/** What a stored object may hold when it is decompressed: a state, or a piece of steps about as large. */
-export const storedBytesMax: number = 134_217_728;
+/** What one step sends, replies and emits, together. */
+export const waysOutBytesMax: number = 33_554_432;
+/** What a stored object may hold when it is decompressed: a state, a piece of steps, a record. */
+export const storedBytesMax: number = 268_435_456;
 /** One journal record; it holds at least one entry, however large. */
 export const recordBytesMax: number = 8_388_608;
 export const recordEntriesMax: number = 4_000;
@@ -41,6 +43,10 @@ export const headBytesMax: number = 16_384;
 export const headStepsBytesMax: number = 2_048;
 /** A base up to this size stays in its head. */
 export const baseBytesInlineMax: number = 8_192;
+/** A piece of steps before it is compressed; one that takes more is a piece alone. */
+export const pieceBytesMax: number = 33_554_432;
+/** A run's steps before they are compressed: so much is read, with its base, to take up an agent. */
+export const runBytesMax: number = 67_108_864;
 /** So many pieces of like size become one. */
 export const piecesMergedCount: number = 8;
 
@@ -56,4 +62,9 @@ export const stintSilenceMsMax: number = 3_600_000;
 
 assert(batchBytesMax <= eventBytesMax, "an envelope that fits the wire must be able to go alone");
 assert(eventBytesMax <= recordBytesMax, "a step of one event must fit a record");
+// The cause, the change and what is let out; what must be in one record with it is a start before it.
+assert(
+  2 * stateBytesMax + valueBytesMax + waysOutBytesMax < storedBytesMax,
+  "a record of one step must be readable, however large the step",
+);
 assert(creditEntriesMax <= recordEntriesMax, "credit must not outgrow a record");

@@ -6,7 +6,7 @@
  * what is written stays within a small factor of what changed (D8).
  */
 import type { ErrorData } from "../agent/errors.ts";
-import { storedBytesMax } from "../agent/limits.ts";
+import { pieceBytesMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AgentState } from "../step/state.ts";
 import { compress, compressLarge, decompress, decompressLarge } from "./codec/compress.ts";
@@ -46,7 +46,7 @@ export interface Run {
   readonly base: Base;
   /** Oldest first. */
   readonly pieces: readonly PieceRef[];
-  /** The newest steps, encoded by `encodeSteps`; empty if there are none. */
+  /** The newest steps, packed by `packSteps`; empty if there are none. */
   readonly steps: Uint8Array;
 }
 
@@ -59,6 +59,8 @@ export type Base =
 export interface PieceRef {
   readonly name: string;
   readonly bytes: number;
+  /** What its steps take when they are read. */
+  readonly unpacked: number;
 }
 
 export interface ChapterRef {
@@ -115,7 +117,7 @@ export function encodeBase(state: AgentState): Uint8Array {
 }
 
 export function decodeBase(bytes: Uint8Array, name: string): AgentState {
-  const state = decodeValue(decompress(unwrap(bytes, "base", name).payload, storedBytesMax));
+  const state = decodeValue(decompress(unwrap(bytes, "base", name).payload));
   if (!isState(state)) throw wrongShape("base.shape", name);
   return state;
 }
@@ -130,8 +132,8 @@ export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
   return chapter;
 }
 
-export function encodePiece(steps: readonly HistoryStep[]): Uint8Array {
-  return wrap("chapter", version, encodeSteps(steps));
+export function encodePiece({ bytes }: Pack): Uint8Array {
+  return wrap("chapter", version, bytes);
 }
 
 /** @throws DormouseError `corrupt`, naming the object. */
@@ -139,15 +141,31 @@ export function decodePiece(bytes: Uint8Array, name: string): readonly HistorySt
   return decodeSteps(unwrap(bytes, "chapter", name).payload, name);
 }
 
-/** Steps together, compressed when they are large: an event and the change it made repeat each other, and compress to one. */
-export function encodeSteps(steps: readonly HistoryStep[]): Uint8Array {
-  return steps.length === 0 ? new Uint8Array(0) : compressLarge(encodeValue(steps));
+/** Steps together, as they are stored. */
+export interface Pack {
+  readonly bytes: Uint8Array;
+  /** What they take when they are read. */
+  readonly unpacked: number;
+}
+
+/**
+ * Steps together, compressed when they are large: an event and the change it made repeat each other, and compress to one.
+ * One pack, or none, unless they take more than a piece may.
+ */
+export function packSteps(steps: readonly HistoryStep[]): readonly Pack[] {
+  if (steps.length === 0) return [];
+  const encoded = encodeValue(steps);
+  if (encoded.length <= pieceBytesMax || steps.length === 1) {
+    return [{ bytes: compressLarge(encoded), unpacked: encoded.length }];
+  }
+  const half = steps.length >> 1;
+  return [...packSteps(steps.slice(0, half)), ...packSteps(steps.slice(half))];
 }
 
 /** @throws DormouseError `corrupt`, naming the object that holds them, where it is known. */
 export function decodeSteps(bytes: Uint8Array, name: string = "unknown"): readonly HistoryStep[] {
   if (bytes.length === 0) return [];
-  const steps = decodeValue(decompressLarge(bytes, storedBytesMax));
+  const steps = decodeValue(decompressLarge(bytes));
   if (!areSteps(steps)) throw wrongShape("steps.shape", name);
   return steps;
 }
@@ -175,7 +193,7 @@ function isChapterRef(value: unknown): value is ChapterRef {
 function isRun(value: unknown): value is Run {
   return hasFields(value, {
     base: isBaseOfRun,
-    pieces: isListOf((piece) => hasFields(piece, { name: isText, bytes: isNumber })),
+    pieces: isListOf((piece) => hasFields(piece, { name: isText, bytes: isNumber, unpacked: isNumber })),
     steps: isBytes,
   });
 }

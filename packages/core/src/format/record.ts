@@ -3,7 +3,6 @@ import type { Address, Partition } from "../agent/address.ts";
 import type { ErrorData } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { Answer } from "../step/state.ts";
-import { storedBytesMax } from "../agent/limits.ts";
 import { compressLarge, decompressLarge } from "./codec/compress.ts";
 import type { Delta } from "./codec/delta.ts";
 import { unwrap, wrap } from "./codec/header.ts";
@@ -152,7 +151,7 @@ export function decodeJournalObject(bytes: Uint8Array, name: string): JournalObj
     if (!isSeal(seal)) throw wrongShape("seal.shape", name);
     return { kind, seal };
   }
-  const value = decodeValue(decompressLarge(payload, storedBytesMax));
+  const value = decodeValue(decompressLarge(payload));
   if (!isRecord(value)) throw wrongShape("record.shape", name);
   return { kind: "record", record: value };
 }

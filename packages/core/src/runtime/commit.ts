@@ -23,12 +23,19 @@ export interface Committing {
   position(): Position;
 }
 
+export interface CommittedRecord {
+  readonly n: number;
+  readonly entries: number;
+  /** As it is stored. */
+  readonly bytes: number;
+}
+
 export interface CommitOptions {
   readonly clock: Clock;
   readonly journal: Journal;
   /** How long a record waits for company when another was just written, in milliseconds; 0: not at all. */
   readonly lingerMs: number;
-  readonly committed: (record: { readonly n: number; readonly entries: number; readonly bytes: number }) => void;
+  readonly committed: (record: CommittedRecord, bytesAtMost: number) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -139,7 +146,7 @@ export class Commit {
         for (const { take } of cuts) take(n);
         wake(this.#roomWaiters);
         const bytes = await journal.append(parts);
-        this.#options.committed({ n, entries: added.length, bytes });
+        this.#options.committed({ n, entries: added.length, bytes }, sum(added));
         for (const { release } of added) release();
         for (const { durable } of cuts) durable(n);
         if (this.#options.lingerMs > 0 && this.#queue.length > 0) await this.#linger();
@@ -193,6 +200,10 @@ export class Commit {
       this.#options.clock.schedule(this.#options.lingerMs, resolve);
     });
   }
+}
+
+function sum(added: readonly Added[]): number {
+  return added.reduce((total, { bytes }) => total + bytes, 0);
 }
 
 function wake(waiters: (() => void)[]): void {

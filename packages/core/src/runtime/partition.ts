@@ -75,6 +75,11 @@ const aloneMsMax = 2_000;
 /** What an entry's size is taken for beside the event it holds. */
 const entryBytesBase = 160;
 
+/** What an entry takes that holds these values, at most: exact no longer, when they fill a record alone. */
+function entryBytes(values: unknown): number {
+  return entryBytesBase + bytesAtMost(values, recordBytesMax);
+}
+
 export class PartitionLoop implements Committing, Readable, Cautious {
   readonly partition: Partition;
   readonly epoch: number;
@@ -535,7 +540,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.state = state;
     activation.live = live;
     const release = this.#releaseOf(sends, outcome.answers);
-    this.#addOf(activation, entry, entryBytesBase + bytesAtMost(outcome.cause, recordBytesMax), () => {
+    const letOut = [outcome.cause, sends, outcome.answers, outcome.emitted];
+    this.#addOf(activation, entry, outcome.deltaBytes + entryBytes(letOut), () => {
       activation.committed = state;
       activation.steps.push(historyStep(entry));
       observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error });
@@ -573,7 +579,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   ): void {
     const at = this.#options.world.clock.now();
     const release = this.#releaseOf(sends, answers);
-    this.#add({ kind: "pass", agent, at, origin, why, sends, answers }, entryBytesBase, release);
+    const bytes = entryBytes([sends, answers]);
+    this.#add({ kind: "pass", agent, at, origin, why, sends, answers }, bytes, release);
   }
 
   /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
@@ -584,7 +591,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#quarantine(agent, encodeError(why), envelope.id);
     }
     if (envelope.ask === undefined) {
-      this.#add({ kind: "shelve", origin, envelope }, entryBytesBase + 256, () => undefined);
+      this.#add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
       return;
     }
     const answer = { ok: false as const, seq: 0, error: encodeError(why) };

@@ -3,14 +3,21 @@
  *
  * U1  Everything here is written if-absent under a number never used twice, and counts only once a head names it.
  * U2  Steps beyond what a head may hold become a piece; eight pieces of like size become one, so that each step is
- *     rewritten only as often as the logarithm of the run's length.
- * U3  When steps outgrow their base the run becomes a chapter as it stands, naming the objects it has, and a new run
+ *     rewritten only as often as the logarithm of the run's length. No piece holds more than can be read back.
+ * U3  When steps outgrow their base, or what may be read to take up an agent, the run becomes a chapter as it stands, naming the objects it has, and a new run
  *     begins on the present state: nothing is copied but the new base.
  */
 import { type Address } from "../agent/address.ts";
 import { assert } from "../agent/assert.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { baseBytesInlineMax, headBytesMax, headStepsBytesMax, piecesMergedCount } from "../agent/limits.ts";
+import {
+  baseBytesInlineMax,
+  headBytesMax,
+  headStepsBytesMax,
+  pieceBytesMax,
+  piecesMergedCount,
+  runBytesMax,
+} from "../agent/limits.ts";
 import { isSame } from "../format/codec/same.ts";
 import {
   type Base,
@@ -21,8 +28,9 @@ import {
   encodeBase,
   encodeChapter,
   encodePiece,
-  encodeSteps,
   type HistoryStep,
+  type Pack,
+  packSteps,
   type PieceRef,
   type Run,
 } from "../format/head.ts";
@@ -64,16 +72,18 @@ export async function grow(
   steps: readonly HistoryStep[],
   state: AgentState,
 ): Promise<Grown> {
-  const inline = encodeSteps([...decodeSteps(run.steps), ...steps]);
-  const grown: Run = { ...run, steps: inline };
-  const pieceBytes = sum(run.pieces);
+  const packs = packSteps([...decodeSteps(run.steps), ...steps]);
+  const { bytes, unpacked } = sizesOf([...run.pieces, ...packs.map(sizesOfPack)]);
   const baseBytes = bytesOf(run.base);
-  const isInline = run.base.kind !== "object";
-  const inHead = inline.length + (isInline ? baseBytes : 0);
-  if (isInline && run.pieces.length === 0 && inHead <= headBytesMax) return { run: grown, chapter, superseded: [] };
-  if (pieceBytes + inline.length > Math.max(baseBytes, headBytesMax)) return close(growing, grown, chapter, state);
-  if (inline.length <= headStepsBytesMax) return { run: grown, chapter, superseded: [] };
-  return addPiece(growing, grown, chapter);
+  const inline = packs[0]?.bytes ?? new Uint8Array(0);
+  const isFull = bytes > Math.max(baseBytes, headBytesMax) || unpacked > runBytesMax;
+  const isAllInHead =
+    run.base.kind !== "object" && run.pieces.length === 0 && inline.length + baseBytes <= headBytesMax;
+  const isInline = packs.length <= 1 && (isFull || isAllInHead || inline.length <= headStepsBytesMax);
+  const grown = isInline ? { run: { ...run, steps: inline }, superseded: [] } : await addPieces(growing, run, packs);
+  return isFull
+    ? { ...(await close(growing, grown.run, chapter, state)), superseded: grown.superseded }
+    : { ...grown, chapter };
 }
 
 /** The state that a run folds to, and its steps. */
@@ -93,7 +103,7 @@ export function foldRun(base: AgentState | undefined, steps: readonly HistorySte
 }
 
 /** The run as it stands becomes a chapter, and a new one begins on `state` (U3). */
-async function close(growing: Growing, run: Run, previous: ChapterRef | undefined, state: AgentState): Promise<Grown> {
+async function close(growing: Growing, run: Run, previous: ChapterRef | undefined, state: AgentState): Promise<Kept> {
   if (growing.isChecked) await check(growing, run, state);
   const name = await put(growing, encodeChapter({ run, previous }));
   const chapter = { name, from: run.base.seq + 1, to: state.seq };
@@ -102,7 +112,7 @@ async function close(growing: Growing, run: Run, previous: ChapterRef | undefine
     bytes.length <= baseBytesInlineMax
       ? { kind: "inline", seq: state.seq, state, bytes: bytes.length }
       : { kind: "object", seq: state.seq, name: await put(growing, bytes), bytes: bytes.length };
-  return { run: { base, pieces: [], steps: new Uint8Array(0) }, chapter, superseded: [] };
+  return { run: { base, pieces: [], steps: new Uint8Array(0) }, chapter };
 }
 
 /** A delta trusts identity: a change in place would be missed, and found only here. */
@@ -117,26 +127,30 @@ async function check(growing: Growing, run: Run, state: AgentState): Promise<voi
   );
 }
 
-async function addPiece(growing: Growing, run: Run, chapter: ChapterRef | undefined): Promise<Grown> {
-  const bytes = encodePiece(decodeSteps(run.steps));
-  const pieces: PieceRef[] = [...run.pieces, { name: await put(growing, bytes), bytes: bytes.length }];
+async function addPieces(
+  growing: Growing,
+  run: Run,
+  packs: readonly Pack[],
+): Promise<{ readonly run: Run; readonly superseded: readonly string[] }> {
+  const putPieces = (some: readonly Pack[]): Promise<PieceRef[]> =>
+    Promise.all(some.map(async (pack) => ({ ...sizesOfPack(pack), name: await put(growing, encodePiece(pack)) })));
+  const pieces = [...run.pieces, ...(await putPieces(packs))];
   const superseded: string[] = [];
-  for (let like = likeSized(pieces); like.length === piecesMergedCount; like = likeSized(pieces)) {
+  for (let like = toMerge(pieces); like.length > 0; like = toMerge(pieces)) {
     const steps = await Promise.all(like.map(({ name }) => readPiece(growing.world, name)));
-    const merged = encodePiece(steps.flat());
-    pieces.splice(-like.length, like.length, { name: await put(growing, merged), bytes: merged.length });
+    pieces.splice(-like.length, like.length, ...(await putPieces(packSteps(steps.flat()))));
     superseded.push(...like.map(({ name }) => name));
   }
-  return { run: { ...run, pieces, steps: new Uint8Array(0) }, chapter, superseded };
+  return { run: { ...run, pieces, steps: new Uint8Array(0) }, superseded };
 }
 
-/** The newest pieces of one size class, at most as many as are merged. */
-function likeSized(pieces: readonly PieceRef[]): readonly PieceRef[] {
-  const last = pieces.at(-1);
-  assert(last !== undefined, "a piece was just added");
-  const size = sizeClass(last.bytes);
+/** The newest pieces, if as many as are merged are of one size class and fit one piece; else none. */
+function toMerge(pieces: readonly PieceRef[]): readonly PieceRef[] {
   const newest = pieces.slice(-piecesMergedCount);
-  return newest.slice(newest.findLastIndex(({ bytes }) => sizeClass(bytes) !== size) + 1);
+  const classes = new Set(newest.map(({ bytes }) => sizeClass(bytes)));
+  const isMerged =
+    newest.length === piecesMergedCount && classes.size === 1 && sizesOf(newest).unpacked <= pieceBytesMax;
+  return isMerged ? newest : [];
 }
 
 function sizeClass(bytes: number): number {
@@ -176,6 +190,11 @@ function bytesOf(base: Base): number {
   return base.kind === "nothing" ? 0 : base.bytes;
 }
 
-function sum(pieces: readonly PieceRef[]): number {
-  return pieces.reduce((total, { bytes }) => total + bytes, 0);
+function sizesOfPack({ bytes, unpacked }: Pack): Omit<PieceRef, "name"> {
+  return { bytes: bytes.length, unpacked };
+}
+
+function sizesOf(pieces: readonly Omit<PieceRef, "name">[]): Omit<PieceRef, "name"> {
+  const add = (field: "bytes" | "unpacked"): number => pieces.reduce((total, piece) => total + piece[field], 0);
+  return { bytes: add("bytes"), unpacked: add("unpacked") };
 }

@@ -12,12 +12,14 @@ import {
   idempotencyKeyMsMax,
   idempotencyKeyMsMin,
   idempotencyKeysMax,
+  waysOutBytesMax,
   waysOutMax,
 } from "../agent/limits.ts";
 import type { EventData, WayOut } from "../agent/way-out.ts";
 import { checkData, freezeData } from "../format/codec/data.ts";
 import { type Delta, measuredDiff } from "../format/codec/delta.ts";
 import { encodeValue } from "../format/codec/msgpack.ts";
+import { bytesAtMost } from "../format/codec/size.ts";
 import type { AskedBy, Body, Envelope, ParentLink } from "../format/message.ts";
 import type { Cause, GivenAnswer } from "../format/record.ts";
 import type { Message, StepContext } from "./context.ts";
@@ -93,6 +95,8 @@ export type Outcome =
       readonly after: Activated;
       /** From the state before to the state after. */
       readonly delta: Delta | undefined;
+      /** About what the delta is stored in. */
+      readonly deltaBytes: number;
       readonly cause: Cause;
       readonly sends: readonly Send[];
       readonly answers: readonly GivenAnswer[];
@@ -469,12 +473,13 @@ class Work {
 
   #stepped(after: Activated, cause: Cause, error: ErrorData | undefined): Outcome {
     this.#pruneAsks();
-    const { delta, bytesAtMost } = this.#measure();
-    sizes.set(this.#state, bytesAtMost);
+    const { delta, deltaBytes, stateBytes } = this.#measure();
+    sizes.set(this.#state, stateBytes);
     return {
       kind: "stepped",
       after: { state: this.#state, live: after.live },
       delta,
+      deltaBytes,
       cause,
       sends: this.#sends,
       answers: this.#answers,
@@ -490,8 +495,8 @@ class Work {
     if (this.#measured?.state === this.#state) return this.#measured;
     const before = this.#request.before?.state;
     const { delta, bytes } = measuredDiff(before, this.#state);
-    const bytesAtMost = (before === undefined ? 0 : sizeAtMost(before)) + bytes * textBytesMax;
-    this.#measured = { state: this.#state, delta, bytesAtMost };
+    const stateBytes = (before === undefined ? 0 : sizeAtMost(before)) + bytes * textBytesMax;
+    this.#measured = { state: this.#state, delta, deltaBytes: bytes, stateBytes };
     return this.#measured;
   }
 
@@ -586,7 +591,10 @@ class Work {
   #tellParent(news: Extract<Body, { kind: "child" }>["news"]): void {
     const { parent } = this.#state;
     if (parent === undefined) return;
-    this.#sends.push({ to: parent.address, body: { kind: "child", id: parent.id, child: this.#request.agent, news } });
+    const { agent } = this.#request;
+    if (news.kind === "snapshot") checkEventBytes(agent, news, "snapshot");
+    else checkEventBytes(agent, news, "output");
+    this.#sends.push({ to: parent.address, body: { kind: "child", id: parent.id, child: agent, news } });
   }
 
   /** The agent takes no more events: nothing of it stays under way, and everyone who waits for it hears. */
@@ -682,7 +690,9 @@ const knownData = new WeakSet<object>();
 interface Measured {
   readonly state: AgentState;
   readonly delta: Delta | undefined;
-  bytesAtMost: number;
+  readonly deltaBytes: number;
+  /** Of the state, at most. */
+  stateBytes: number;
 }
 
 /** Bytes of UTF-8 per unit of a string, at most: sizes by length are too small by this. */
@@ -700,10 +710,10 @@ function sizeAtMost(state: AgentState): number {
 
 /** Measures a state only when by what was added it may be too large. */
 function checkStateBytes({ agent, stateBytesMax }: StepRequest, state: AgentState, measured: Measured): void {
-  if (measured.bytesAtMost <= stateBytesMax) return;
+  if (measured.stateBytes <= stateBytesMax) return;
   const bytes = encodeValue(state).length;
   if (bytes <= stateBytesMax) {
-    measured.bytesAtMost = bytes;
+    measured.stateBytes = bytes;
     return;
   }
   throw new DormouseError(
@@ -732,17 +742,39 @@ function checkResult(request: StepRequest, before: Activated | undefined, result
   }
   if (output !== undefined) checkData(output, { what: "output", code: "state.not-data", of: agent });
   for (const way of result.waysOut) checkWayOut(agent, way);
+  checkWaysOutBytes(agent, result.waysOut.map(letOut));
+}
+
+/** What of a way out is not in the agent's state, but stored beside it. */
+function letOut(way: WayOut): unknown {
+  if (way.kind === "send" || way.kind === "emit") return way.event;
+  if (way.kind === "reply" || way.kind === "reply-to") return way.value;
+  return way.kind === "start-child" ? way.input : undefined;
+}
+
+/** Refuses what would make a record that cannot be read; measured only when by its length it may be too large. */
+function checkWaysOutBytes(agent: Address, values: readonly unknown[]): void {
+  if (values.length === 0 || bytesAtMost(values, waysOutBytesMax) <= waysOutBytesMax) return;
+  const bytes = values.reduce<number>((total, value) => total + encodeValue(value).length, 0);
+  if (bytes <= waysOutBytesMax) return;
+  throw new DormouseError(
+    "invalid",
+    "step.ways-out-too-large",
+    `what one step replies, sends and emits must fit ${waysOutBytesMax} bytes; give a reference to what is large: ` +
+      `agent=${agent} bytes=${bytes}`,
+  );
 }
 
 /** Refuses an event that no mailbox would take; measured only when by its length it may be too large. */
-function checkEventBytes(agent: Address, event: unknown, what: "event" | "input"): void {
+function checkEventBytes(agent: Address, event: unknown, what: "event" | "input" | "output" | "snapshot"): void {
   if (measuredDiff(undefined, event).bytes * textBytesMax <= eventBytesMax - envelopeBytesMax) return;
   const bytes = encodeValue(event).length;
   if (bytes <= eventBytesMax - envelopeBytesMax) return;
   throw new DormouseError(
     "invalid",
     `${what}.too-large`,
-    `an ${what} to another agent must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: ` +
+    `what goes to another agent, its ${what}, must fit ${eventBytesMax} bytes with its envelope; send a reference to ` +
+      `what is large: ` +
       `agent=${agent} bytes=${bytes}`,
   );
 }

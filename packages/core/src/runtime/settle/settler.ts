@@ -43,6 +43,8 @@ interface Owned {
   from: number;
 }
 
+/** What memory holds of a record, of what it takes at most: text is taken for three times its length, and stands in two places. */
+const memoryShare = 0.25;
 /** How often a clean end settles again what came after its cut. */
 const closingSettlesMax = 3;
 /** How long a stream is given to show its anchor before a trim, in milliseconds. */
@@ -88,9 +90,9 @@ export class Settler {
     this.#cancel?.();
   }
 
-  /** A record of so many bytes is durable. */
-  committed(bytes: number): void {
-    this.#bytes += bytes;
+  /** A record of so many bytes is durable; memory holds its steps as they were before they were compressed. */
+  committed(bytes: number, bytesAtMost: number): void {
+    this.#bytes += Math.max(bytes, bytesAtMost * memoryShare);
     if (this.#bytes > this.#options.settings.settleBytes) this.#run(() => this.settleAll());
   }
 
