@@ -27,6 +27,8 @@ export async function calls(): Promise<void> {
   expectTypeOf(await acme.ask({ type: "add", by: 1 })).toEqualTypeOf<number>();
   expectTypeOf(await client.agent(checked, "acme").ask({ type: "add", by: 1 })).toEqualTypeOf<number>();
 
+  await client.agent(checked, "acme").send({ type: "reset" });
+
   // @ts-expect-error no such event
   await acme.send({ type: "subtract", by: 1 });
   // @ts-expect-error wrong payload

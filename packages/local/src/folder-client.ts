@@ -54,6 +54,8 @@ export interface FolderClient {
 const backoffMsMin = 50;
 const backoffMsMax = 2_000;
 const welcomeMsMax = 5_000;
+/** Any length will do: a timer that only keeps the process. */
+const awakeMs = 60_000;
 const unsentBytesMax = 67_108_864;
 /** How much longer than the host the client waits for an answer, before it takes the connection for dead. */
 const answerGraceMs = 1_000;
@@ -112,6 +114,8 @@ class SocketClient implements FolderClient {
   /** Messages being written past the host (F3). */
   readonly #direct = new Set<Promise<unknown>>();
   #cancelReconnect: Cancel | undefined;
+  /** A lost connection keeps the process as the connection did: someone may wait for what comes over the next one. */
+  #awake: NodeJS.Timeout | undefined;
   #backoffMs = backoffMsMin;
   #subscriptionsMade = 0;
   #isClosed = false;
@@ -142,6 +146,7 @@ class SocketClient implements FolderClient {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelReconnect?.();
+    clearInterval(this.#awake);
     this.#connection?.end(mailboxClosed());
     await this.#connecting?.catch(() => undefined);
     const folder = await this.#folder?.catch(() => undefined);
@@ -222,7 +227,7 @@ class SocketClient implements FolderClient {
     const connection = new Connection(socket, this.#clock, {
       delivered: (id, bytes) => this.#subscriptions.get(id)?.handler(bytes),
       ended: () => {
-        if (this.#connection === connection) this.#connection = undefined;
+        if (this.#connection === connection) this.#lost();
         this.#reconnectLater();
       },
     });
@@ -232,9 +237,16 @@ class SocketClient implements FolderClient {
       return undefined;
     }
     this.#connection = connection;
+    clearInterval(this.#awake);
     this.#backoffMs = backoffMsMin;
     for (const [id, { subject }] of this.#subscriptions) connection.send("subscribe", id, subject);
     return connection;
+  }
+
+  #lost(): void {
+    this.#connection = undefined;
+    clearInterval(this.#awake);
+    if (!this.#isClosed) this.#awake = setInterval(() => undefined, awakeMs);
   }
 
   #reconnectLater(): void {

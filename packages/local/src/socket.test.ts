@@ -2,10 +2,13 @@
  * Goal: a process that is not the folder's host sends, asks and hears as if it were, and is told clearly when no host runs.
  * Method: the conformance suites over a real socket; then hosts that come, go and come again, and bytes that are no frames.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Partition } from "@dormouse/core/ports";
 import { channelConformance, membershipConformance } from "@dormouse/testing";
 import * as fc from "fast-check";
@@ -222,6 +225,32 @@ function newPath(): string {
   folders += 1;
   return join(root, `folder-${folders}`);
 }
+
+test("a process that waits for what a host will say lives on when that host ends", async () => {
+  const path = newPath();
+  const first = await startHost(path);
+  const program = `
+    import { connectFolder } from ${JSON.stringify(new URL("folder-client.ts", import.meta.url).href)};
+    const client = await connectFolder(${JSON.stringify(path)});
+    const heard = new Promise((resolve) => client.channel.subscribe("news", resolve));
+    console.log("waits");
+    await heard;
+    console.log("heard");
+    await client.close();`;
+  const child = spawn(process.execPath, ["--conditions=@dormouse/source", "--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  expect((await said.next()).value).toBe("waits");
+  await first.close();
+  const second = await startHost(path);
+  const publishing = setInterval(() => second.ports.channel.publish("news", bytes(1)), 20);
+  expect(await exited).toEqual([0, null]);
+  clearInterval(publishing);
+  expect((await said.next()).value).toBe("heard");
+  await second.close();
+});
 
 async function startHost(path: string): Promise<HostFolder> {
   const host = await openHostFolder(path);

@@ -66,9 +66,15 @@ export type EventSchemas = { readonly [type: string]: StandardSchemaV1 };
 // oxlint-disable-next-line typescript/no-empty-object-type -- no keys, so no event is answered
 export type EventsOf<TEvents extends EventSchemas, TReplies extends EventSchemas = {}> = {
   [T in keyof TEvents & string]: T extends keyof TReplies
-    ? Ask<{ type: T } & StandardSchemaV1.InferOutput<TEvents[T]>, StandardSchemaV1.InferOutput<TReplies[T]>>
-    : { type: T } & StandardSchemaV1.InferOutput<TEvents[T]>;
+    ? Ask<{ type: T } & FieldsOf<TEvents[T]>, StandardSchemaV1.InferOutput<TReplies[T]>>
+    : { type: T } & FieldsOf<TEvents[T]>;
 }[keyof TEvents & string];
+
+/** What a schema gives; libraries have "no fields" as a type that no field fits, not even `type`. */
+type FieldsOf<TSchema extends StandardSchemaV1> =
+  StandardSchemaV1.InferOutput<TSchema> extends Readonly<Record<string, never>>
+    ? unknown
+    : StandardSchemaV1.InferOutput<TSchema>;
 
 /** Schemas that fit a machine: each gives what the machine takes. */
 export type EventSchemasFor<TEvent extends EventObject> = {
