@@ -288,7 +288,7 @@ describe("a step", () => {
       name: "that changes its context in place",
       event: { type: "change" },
       kind: "failed",
-      code: "agent.step-failed",
+      code: "context.frozen",
       says: "extensible",
     },
     {
@@ -345,7 +345,7 @@ describe("a step", () => {
     await using runtime = await begun();
     await runtime.crash();
     const error = await errorOf(runtime.client.agent(wrong, "one").ask({ type: "change" }));
-    expect(told(error)).toEqual({ kind: "failed", code: "agent.step-failed" });
+    expect(told(error)).toEqual({ kind: "failed", code: "context.frozen" });
     await expectUnharmed(runtime, 1);
   });
 

@@ -141,6 +141,22 @@ test("an event that no transition takes is answered with what would be", async (
   expect(error.message).toContain("accepts=add");
 });
 
+test("whoever watches the host sees what nobody takes, and where an agent's code threw", async () => {
+  const ports = new MemoryWorld(realClock).open("host", { clock: realClock, entropy: realEntropy });
+  const seen: Observed[] = [];
+  const incarnation = await startIncarnation({ agents: [counter], ports, observe: (event) => seen.push(event) });
+  started.push(incarnation);
+  const acme = makeClient({ app: incarnation.app, ports }).agent("counter", "acme");
+  await acme.ask({ type: "add", by: 1 });
+  const id = await acme.send({ type: "subtract", by: 1 });
+  await errorOf(acme.ask({ type: "fail" }));
+  expect(seen.filter(({ kind }) => kind === "refused")).toEqual([
+    expect.objectContaining({ agent: "counter/acme", id, error: expect.objectContaining({ code: "event.not-taken" }) }),
+  ]);
+  const failed = seen.find((event) => event.kind === "stepped" && event.error !== undefined);
+  expect(failed).toMatchObject({ agent: "counter/acme", thrown: { stack: expect.stringContaining("counter.ts") } });
+});
+
 test("two asks under one idempotency key are applied once, and both answered the same", async () => {
   const { client } = await start(new MemoryWorld(realClock), "host");
   const acme = client.agent(counter, "acme");

@@ -19,7 +19,7 @@ type OrderEvents =
   | Ask<{ type: "count" }, number>
   | { type: "tell"; whom: string };
 
-const failure = String.raw`the agent's own code threw; its state is as it was before: out of\norder (agent.step-failed)`;
+const failure = String.raw`the agent's own code threw; its state is as it was before: out of\norder: agent=order/paid event=break (agent.step-failed)`;
 const longText = "a very long text. ".repeat(100);
 
 const order = agent("order", {

@@ -73,6 +73,8 @@ function isStoreUnfit(error: unknown): boolean {
   return error instanceof DormouseError && /^(?:app|folder|mailbox|store)\./.test(error.code);
 }
 
+const stackLinesMax = 4;
+
 /** What a person who works on an agent wants to see; the rest is the runtime's own business. */
 function describe(event: Observed, { paint, show }: Output): string | undefined {
   const agent = "agent" in event ? oneLine(event.agent) : "";
@@ -80,11 +82,13 @@ function describe(event: Observed, { paint, show }: Output): string | undefined 
     case "stepped":
       return event.error === undefined
         ? `${agent} ${paint("dim", `step ${event.seq}`)}`
-        : `${agent} ${paint("red", `step ${event.seq} failed: ${show(event.error.message)}`)}`;
+        : `${agent} ${paint("red", `step ${event.seq} failed: ${show(event.error.message)}`)}${stackOf(event.thrown)}`;
+    case "refused":
+      return `${agent} ${paint("yellow", `refused a message: ${show(event.error.message)}`)}`;
     case "logged":
       return `${agent} ${oneLine(event.label ?? "log")}: ${show(event.value)}`;
     case "action-failed":
-      return `${agent} ${paint("red", `action ${oneLine(event.name)} failed: ${show(event.error.message)}`)}`;
+      return `${agent} ${paint("red", `action ${oneLine(event.name)} failed: ${show(event.error.message)}`)}${stackOf(event.thrown)}`;
     case "effect-started":
       return `${agent} ${paint("dim", `effect ${event.address} starts${event.attempt > 1 ? ", again" : ""}`)}`;
     case "effect-ended":
@@ -111,6 +115,26 @@ function describe(event: Observed, { paint, show }: Output): string | undefined 
     case "released":
     case "settled":
       return undefined;
+  }
+}
+
+/** Where the agent's own code threw: the innermost places, as Node names them. */
+function stackOf(thrown: unknown): string {
+  const places = textOfStack(thrown)
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !line.includes("/node_modules/"));
+  return places
+    .slice(0, stackLinesMax)
+    .map((line) => `\n      ${oneLine(line.trim())}`)
+    .join("");
+}
+
+/** What was thrown may be anything, and throw when it is looked at. */
+function textOfStack(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? String(thrown.stack) : "";
+  } catch {
+    return "";
   }
 }
 

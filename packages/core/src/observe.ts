@@ -8,9 +8,24 @@ export type Observed =
   | { readonly kind: "regressed"; readonly partition: Partition; readonly why: string }
   | { readonly kind: "activated"; readonly agent: Address; readonly seq: number }
   | { readonly kind: "passivated"; readonly agent: Address; readonly seq: number }
-  | { readonly kind: "stepped"; readonly agent: Address; readonly seq: number; readonly error: ErrorData | undefined }
+  | {
+      readonly kind: "stepped";
+      readonly agent: Address;
+      readonly seq: number;
+      readonly error: ErrorData | undefined;
+      /** What the agent's code threw, with its stack, which is kept nowhere else. */
+      readonly thrown?: unknown;
+    }
+  /** A message that changed nothing, and why: an event that no transition takes or no schema lets pass, an agent that has ended. */
+  | { readonly kind: "refused"; readonly agent: Address; readonly id: string; readonly error: ErrorData }
   | { readonly kind: "logged"; readonly agent: Address; readonly label: string | undefined; readonly value: unknown }
-  | { readonly kind: "action-failed"; readonly agent: Address; readonly name: string; readonly error: ErrorData }
+  | {
+      readonly kind: "action-failed";
+      readonly agent: Address;
+      readonly name: string;
+      readonly error: ErrorData;
+      readonly thrown?: unknown;
+    }
   | { readonly kind: "effect-started"; readonly agent: Address; readonly address: string; readonly attempt: number }
   | { readonly kind: "effect-ended"; readonly agent: Address; readonly address: string; readonly isOk: boolean }
   | { readonly kind: "committed"; readonly n: number; readonly entries: number; readonly bytes: number }

@@ -34,6 +34,8 @@ export interface SimulatedHostsOptions {
   readonly settings: Settings;
   readonly partitions: number;
   readonly isCautious: boolean;
+  /** Told when a process begins because none was left. */
+  readonly restarted?: () => void;
 }
 
 interface Process {
@@ -203,7 +205,9 @@ export class SimulatedHosts {
       label: "a host is to begin",
       delayMs,
       run: () => {
-        if (this.#living.size === 0) this.begin();
+        if (this.#living.size > 0) return;
+        this.#options.restarted?.();
+        this.begin();
       },
     });
   }
@@ -240,6 +244,8 @@ function labelOf(event: Observed): string | undefined {
       return `committed record ${event.n}: ${event.entries} entries, ${event.bytes} bytes`;
     case "settled":
       return `settled partition ${event.partition} at ${event.cut}, ${event.heads} heads`;
+    case "refused":
+      return `refused ${event.id} for ${event.agent}: ${event.error.code}`;
     case "skipped":
       return `skipped in partition ${event.partition}: ${event.why}`;
     case "quarantined":

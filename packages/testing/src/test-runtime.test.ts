@@ -193,6 +193,15 @@ describe("effects", () => {
     expect(await acme.read()).toMatchObject({ value: "waiting", context: { report: "dormice sleep" } });
   });
 
+  test("a replacement of what is not there is refused", async () => {
+    const write = fromPromise(async () => "");
+    const error = { kind: "invalid", code: "actors.unknown" };
+    const wrong = [{ research: { wirte: write } }, { reserach: { write } }];
+    for (const actors of wrong) {
+      await expect(testRuntime({ agents: [research], actors })).rejects.toMatchObject(error);
+    }
+  });
+
   test("without a replacement the machine's own runs", async () => {
     await using runtime = await testRuntime({ agents: [research] });
     const acme = runtime.client.agent(research, "acme");

@@ -36,7 +36,8 @@ export interface TestRuntimeOptions {
   readonly seed?: number;
   /**
    * Goes on from every step as one who reads it back from the store would, and lets agents sleep whenever they may: what
-   * a machine keeps outside its context, or changes in place, shows. Default: false.
+   * a machine changes in place, or keeps in its context without being data, shows. A variable of its module does not:
+   * the process stays the same. Default: false.
    */
   readonly restoreEveryStep?: boolean;
   /** Replacements by agent type and actor name: what XState's `provide` does, without touching the definition. */

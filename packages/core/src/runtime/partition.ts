@@ -495,7 +495,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #step(activation: Activation, known: Known, input: StepInput, origin: Origin | undefined): Outcome {
-    const { world, settings, restoreEveryStep } = this.#options;
+    const { world, settings, restoreEveryStep, observe } = this.#options;
     const { agent, state, live } = activation;
     const restore = restoreEveryStep ? restorer(state) : undefined;
     const outcome = takeStep({
@@ -510,6 +510,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       freezeContexts: settings.freezeContexts,
       stateBytesMax: settings.stateBytesMax,
     });
+    if (outcome.kind === "passed" && outcome.error !== undefined && "message" in input) {
+      observe({ kind: "refused", agent, id: input.message.id, error: outcome.error });
+    }
     if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin);
     else if (origin !== undefined || outcome.sends.length > 0) {
       this.#passOf(agent, origin, outcome.why, outcome.answers, this.#number(agent, outcome.sends));
@@ -544,7 +547,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#addOf(activation, entry, outcome.deltaBytes + entryBytes(letOut), () => {
       activation.committed = state;
       activation.steps.push(historyStep(entry));
-      observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error });
+      observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error, thrown: outcome.thrown });
       release();
       this.#letRun(activation, state);
       for (const { label, value } of outcome.logs) observe({ kind: "logged", agent, label, value });
@@ -726,11 +729,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #runAction(agent: Address, { name, owed, run }: InlineAction): void {
-    const end = (error: ErrorData | undefined): void => {
-      if (error !== undefined) this.#options.observe({ kind: "action-failed", agent, name, error });
+    const end = (error: ErrorData | undefined, thrown?: unknown): void => {
+      if (error !== undefined) this.#options.observe({ kind: "action-failed", agent, name, error, thrown });
       if (owed !== undefined) this.#local(agent, `${agent}/action/${name}`, { kind: "action", ...owed, error });
     };
-    const fail = (thrown: unknown): void => end(encodeError(thrown));
+    const fail = (thrown: unknown): void => end(encodeError(thrown), thrown);
     try {
       const result = run();
       // XState ignores what an async action comes to; that it failed must not end the host.

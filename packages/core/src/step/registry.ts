@@ -39,9 +39,14 @@ export class Registry {
         registered,
         ...(actors === undefined ? {} : { actors }),
       });
+      const unknown = Object.keys(actors ?? {}).find((src) => machine.actor(src) === undefined);
+      if (unknown !== undefined)
+        throw unknownOverride(`the machine has no actor of this name: type=${type} actor=${unknown}`);
       this.#known.set(type, { definition, machine });
       for (const text of machine.warnings) warn(type, text);
     }
+    const other = Object.keys(overrides).find((type) => !this.#known.has(type));
+    if (other !== undefined) throw unknownOverride(`no agent is of this type: type=${other}`);
   }
 
   /** By type and, for a child of another type's machine, the path of actor names down to its logic. */
@@ -54,4 +59,9 @@ export class Registry {
     const definition = { ...known.definition, input: undefined, events: undefined, replies: undefined };
     return machine === undefined ? undefined : { definition, machine };
   }
+}
+
+/** Left alone, the real actor would run where a test meant another. */
+function unknownOverride(what: string): DormouseError {
+  return new DormouseError("invalid", "actors.unknown", `what actors should replace is not there; ${what}`);
 }

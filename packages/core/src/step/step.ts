@@ -105,10 +105,14 @@ export type Outcome =
       /** Inline actions, to run once after the commit, if this process lives. */
       readonly actions: readonly InlineAction[];
       readonly error: ErrorData | undefined;
+      /** What the agent's code threw, with its stack: for whoever watches this process, never stored. */
+      readonly thrown: unknown;
     }
   | {
       readonly kind: "passed";
       readonly why: string;
+      /** Why the message was refused, if it was. */
+      readonly error: ErrorData | undefined;
       readonly sends: readonly Send[];
       readonly answers: readonly GivenAnswer[];
     };
@@ -184,12 +188,9 @@ function begin(request: StepRequest, start: StartInput): Outcome {
   } catch (thrown) {
     const error = start.isImplied
       ? encodeError(notStartedError(request.agent, thrown))
-      : failure("agent.start-failed", thrown);
-    return pass(
-      "start-failed",
-      refuse(start.message, request.seqBefore, error),
-      tellParent(child?.parent, request, decodeError(error)),
-    );
+      : failure("agent.start-failed", thrown, `agent=${request.agent}`);
+    const told = tellParent(child?.parent, request, decodeError(error));
+    return refuse("start-failed", start.message, request.seqBefore, error, told);
   }
   if (outcome.kind !== "stepped" || start.isImplied) return outcome;
   return { ...outcome, answers: [...outcome.answers, ...answerTo(start.message, { ok: true, seq, value: true })] };
@@ -227,7 +228,7 @@ function alreadyStarted(before: Activated, start: StartInput): Outcome {
 function notStarted(input: Exclude<StepInput, StartInput>): Outcome {
   if (!("message" in input)) return pass("no-agent", [], []);
   const error = encodeError(notStartedError(input.message.to));
-  return pass("not-started", refuse(input.message, 0, error), []);
+  return refuse("not-started", input.message, 0, error);
 }
 
 function notStartedError(agent: string, cause?: unknown): DormouseError {
@@ -253,11 +254,15 @@ function answerRepeat(state: AgentState, input: StepInput): Outcome | undefined 
 
 function ended(state: AgentState, input: Exclude<StepInput, StartInput>): Outcome {
   if (!("message" in input)) return pass("ended", [], []);
-  return pass("ended", refuse(input.message, state.seq, endedError(input.message.to, state.status)), []);
+  return refuse("ended", input.message, state.seq, endedError(input.message.to, state.status));
 }
 
 function pass(why: string, answers: readonly GivenAnswer[], sends: readonly Send[]): Outcome {
-  return { kind: "passed", why, answers, sends };
+  return { kind: "passed", why, error: undefined, answers, sends };
+}
+
+function refuse(why: string, message: Envelope, seq: number, error: ErrorData, sends: readonly Send[] = []): Outcome {
+  return { kind: "passed", why, error, answers: answerTo(message, { ok: false, seq, error }), sends };
 }
 
 function endedError(agent: string, status: AgentStatus): ErrorData {
@@ -291,6 +296,7 @@ class Work {
   readonly #actions: InlineAction[] = [];
   #state: AgentState;
   #measured: Measured | undefined;
+  #thrown: unknown;
 
   constructor(request: StepRequest, before: Activated) {
     this.#request = request;
@@ -310,11 +316,11 @@ class Work {
     }
     let event = input.event;
     const refusal = this.#refuseEvent(event);
-    if (refusal !== undefined) return pass("refused", refuse(message, this.#before.state.seq, refusal), []);
+    if (refusal !== undefined) return refuse("refused", message, this.#before.state.seq, refusal);
     try {
       if (!isReservedEvent(event.type)) event = validateEvent(this.#request.definition, event);
     } catch (thrown) {
-      return pass("refused", refuse(message, this.#before.state.seq, encodeError(thrown)), []);
+      return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
     if (message.key !== undefined) this.#rememberKey(message.key, message.id);
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
@@ -415,7 +421,9 @@ class Work {
       if (result.isTaken) return this.finish(result, cause);
     } catch (thrown) {
       this.#takeBack(asked);
-      return this.#fail(failure("agent.step-failed", thrown), cause, message);
+      this.#thrown = thrown;
+      const about = `agent=${this.#request.agent} event=${event.type}`;
+      return this.#fail(failure("agent.step-failed", thrown, about), cause, message);
     }
     if (message !== undefined) return this.#notTaken(message, event);
     return this.#finishUnchanged(cause);
@@ -439,17 +447,18 @@ class Work {
   }
 
   #notTaken(message: Envelope, event: EventData): Outcome {
-    if (message.ask === undefined && message.key === undefined) return pass("not-taken", [], []);
     const { value, accepts } = describe(this.#before.live);
+    const isKnown = accepts.includes(event.type);
     const error = encodeError(
       new DormouseError(
         "conflict",
         "event.not-taken",
-        `the agent takes no such event in its present state: agent=${this.#request.agent} type=${event.type} ` +
-          `state=${JSON.stringify(value)} accepts=${accepts.join(",") || "(none)"}`,
+        `${isKnown ? "no guard of the agent's transitions let the event pass" : "the agent takes no such event"} in its ` +
+          `present state: agent=${this.#request.agent} type=${event.type} state=${JSON.stringify(value)} ` +
+          `accepts=${accepts.join(",") || "(none)"}`,
       ),
     );
-    if (message.key === undefined) return pass("not-taken", refuse(message, this.#before.state.seq, error), []);
+    if (message.key === undefined) return refuse("not-taken", message, this.#before.state.seq, error);
     this.#answer((ask) => ask.handledId === message.id, { ok: false, seq: this.#seq, error });
     return this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
   }
@@ -487,6 +496,7 @@ class Work {
       logs: this.#logs,
       actions: this.#actions,
       error,
+      thrown: this.#thrown,
     };
   }
 
@@ -823,16 +833,22 @@ function newsEvent({ id, news }: Extract<Body, { kind: "child" }>): EventData {
 }
 
 /** What user code threw, as its asker is told: with the reason that a typed error of ours already gives, if it is one. */
-function failure(code: string, thrown: unknown): ErrorData {
+function failure(code: string, thrown: unknown, about: string): ErrorData {
   const cause = encodeError(thrown);
   if (cause.kind !== undefined) return cause;
-  const message = `the agent's own code threw; its state is as it was before: ${cause.message}`;
-  return encodeError(new DormouseError("failed", code, message, { cause: decodeError(cause) }));
+  const options = { cause: decodeError(cause) };
+  if (cause.name === "TypeError" && frozenTexts.test(cause.message)) {
+    const text =
+      `the machine changed its context, or an event, in place, and both are frozen; return what is new from assign(): ` +
+      `${cause.message}: ${about}`;
+    return encodeError(new DormouseError("failed", "context.frozen", text, options));
+  }
+  const text = `the agent's own code threw; its state is as it was before: ${cause.message}: ${about}`;
+  return encodeError(new DormouseError("failed", code, text, options));
 }
 
-function refuse(message: Envelope, seq: number, error: ErrorData): GivenAnswer[] {
-  return answerTo(message, { ok: false, seq, error });
-}
+/** What V8 says of a change to what is frozen: in words alone. */
+const frozenTexts = /object is not extensible|read only property|Cannot (?:delete|redefine) property/;
 
 function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
   return message.ask === undefined ? [] : [{ id: message.id, replyTo: message.ask.replyTo, answer }];
