@@ -9,7 +9,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, makeClient } from "@dormouse/client";
-import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import { type Address, partitionOf } from "@dormouse/core/protocol";
+import { MemoryWorld, openFolder, realClock, realEntropy } from "@dormouse/local";
 import {
   agent,
   type AnyAgentDefinition,
@@ -624,8 +625,50 @@ describe("a folder", () => {
     expect(error.kind).toBe("corrupt");
   });
 
+  test("of which one partition cannot be read: its agents say so and lose nothing, all others go on", async () => {
+    const folder = await makeFolder();
+    const store = `file:${folder}`;
+    const partitionKey = "partitions/0";
+    const keys = Array.from({ length: 20 }, (_, n) => `k${n}`);
+    const first = await startHost({ agents: [counter], store });
+    for (const key of keys) await first.client.agent(counter, key).ask({ type: "add", by: 1 });
+    await first.drain();
+    const good = await swapObject(folder, partitionKey, (bytes) =>
+      bytes.with(bytes.length - 1, (bytes.at(-1) ?? 0) ^ 1),
+    );
+
+    const second = await startHost({ agents: [counter], store });
+    const isStopped = (key: string): boolean => partitionOf(`counter/${key}` as Address, 8) === 0;
+    expect(new Set(keys.map(isStopped)).size).toBe(2);
+    for (const key of keys) {
+      const one = second.client.agent(counter, key);
+      const stopped = { kind: "corrupt", code: "partition.stopped" };
+      if (isStopped(key)) {
+        expect(told(await errorOf(one.ask({ type: "add", by: 1 })))).toEqual(stopped);
+        expect(told(await errorOf(one.read()))).toEqual(stopped);
+      } else {
+        expect(await one.ask({ type: "add", by: 1 })).toBe(2);
+      }
+    }
+    await second.drain();
+
+    await swapObject(folder, partitionKey, () => good);
+    await using third = await startHost({ agents: [counter], store });
+    for (const key of keys) expect(await third.client.agent(counter, key).ask({ type: "add", by: 1 })).toBe(3);
+  });
+
   test.for([{ store: "s3://bucket" }, { store: "file:" }])("named $store is refused", async ({ store }) => {
     const error = await errorOf(startHost({ agents: [counter], store }));
     expect(told(error)).toEqual({ kind: "invalid", code: "store.url" });
   });
 });
+
+/** Changes a stored object, past every host; gives what it was. */
+async function swapObject(path: string, name: string, change: (bytes: Uint8Array) => Uint8Array): Promise<Uint8Array> {
+  const folder = await openFolder(path, { clock: realClock, entropy: realEntropy, create: false });
+  const found = await folder.store.get(name);
+  if (found === undefined) throw new Error(`no such object: ${name}`);
+  await folder.store.put(name, change(found.bytes), { if: "any" });
+  await folder.close();
+  return found.bytes;
+}

@@ -24,9 +24,10 @@ import { insist, type Patience, whyFailed, type World } from "./runtime/insist.t
 import { Journal, RecordObjects } from "./runtime/journal.ts";
 import { claim, type Claimant, type Owned } from "./runtime/own/claim.ts";
 import { probeStore } from "./runtime/own/probe.ts";
+import { serveStopped } from "./runtime/own/stopped.ts";
 import { Seals } from "./runtime/own/takeover.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
-import { refuseReads, serveReads } from "./runtime/reads.ts";
+import { serveReads } from "./runtime/reads.ts";
 import { Effects } from "./runtime/release/effect.ts";
 import { decodeTaken, takenSubject } from "./runtime/release/reply.ts";
 import { Settler } from "./runtime/settle/settler.ts";
@@ -264,7 +265,7 @@ class Host implements Incarnation {
    * no other (D9). A host that cannot have any does not start.
    */
   async #claim(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
-    const { ports, app, observe } = this.#options;
+    const { world, ports, app, observe } = this.#options;
     try {
       return await claim(claimant, partition);
     } catch (error) {
@@ -277,7 +278,8 @@ class Host implements Incarnation {
         why: "this partition cannot be read and stops",
         error: encodeError(error),
       });
-      this.#stops.push(refuseReads(ports.channel, app, partition, error));
+      const { mailbox, channel } = ports;
+      this.#stops.push(serveStopped({ world, mailbox, channel, app, partition, cause: error }));
       return undefined;
     }
   }

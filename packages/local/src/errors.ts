@@ -16,8 +16,8 @@ const notWritableCodes: ReadonlySet<unknown> = new Set([
   20,
   17,
 ]);
-/** LMDB takes a write that stopped half-way, as the last one on a full disk does, for a failure of the device. */
-const deviceCodes: ReadonlySet<unknown> = new Set(["EIO", 5]);
+/** What a write that stopped half-way, as the last one on a full disk does, is for LMDB: EIO, and MDB_BAD_TXN after it. */
+const halfWrittenCodes: ReadonlySet<unknown> = new Set(["EIO", 5, -30_782]);
 /** With less than this a disk counts as full. */
 const freeBytesMin = 1_048_576;
 /** LMDB's MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID, and MDB_BAD_TXN: what one of these leaves behind. */
@@ -29,7 +29,7 @@ const versionCodes: ReadonlySet<unknown> = new Set([-30_794]);
 export function folderError(folder: string, cause: unknown): DormouseError {
   if (cause instanceof DormouseError) return cause;
   const code: unknown = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  if (outOfSpaceCodes.has(code) || (deviceCodes.has(code) && isFull(folder))) return storeFull(folder, cause);
+  if (outOfSpaceCodes.has(code) || (halfWrittenCodes.has(code) && isFull(folder))) return storeFull(folder, cause);
   if (notWritableCodes.has(code)) return storeNotWritable(folder, cause);
   if (corruptCodes.has(code)) return storeCorrupt(folder, "LMDB cannot read data.mdb", cause);
   if (versionCodes.has(code)) return storeVersion(folder, "data.mdb is of another LMDB format", cause);
