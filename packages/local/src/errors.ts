@@ -10,6 +10,7 @@ const notWritableCodes: ReadonlySet<unknown> = new Set([
   "EROFS",
   "ENOTDIR",
   "EEXIST",
+  "ENOENT",
   13,
   1,
   30,
@@ -31,6 +32,7 @@ export function folderError(folder: string, cause: unknown): DormouseError {
   const code: unknown = cause instanceof Error && "code" in cause ? cause.code : undefined;
   if (outOfSpaceCodes.has(code) || (halfWrittenCodes.has(code) && isFull(folder))) return storeFull(folder, cause);
   if (notWritableCodes.has(code)) return storeNotWritable(folder, cause);
+  if (code === "EISDIR") return storeCorrupt(folder, "a folder stands where a file should", cause);
   if (corruptCodes.has(code)) return storeCorrupt(folder, "LMDB cannot read data.mdb", cause);
   if (versionCodes.has(code)) return storeVersion(folder, "data.mdb is of another LMDB format", cause);
   const message = `the folder did not answer; try again, and look at the disk if that does not help: folder=${folder}`;

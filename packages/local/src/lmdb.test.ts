@@ -261,6 +261,18 @@ test("a path that leads through a file is not writable", async () => {
   await expect(openFolder(join(file, "below"), options)).rejects.toMatchObject({ code: "store.not-writable" });
 });
 
+test("a path where nothing can be made is not writable", async () => {
+  await expect(openFolder("/proc/nowhere/below", options)).rejects.toMatchObject({ code: "store.not-writable" });
+});
+
+test("a folder in the place of a file is told", async () => {
+  const path = newPath();
+  await (await openFolder(path, options)).close();
+  rmSync(join(path, "data.mdb"));
+  mkdirSync(join(path, "data.mdb"));
+  await expect(openFolder(path, options)).rejects.toMatchObject({ kind: "corrupt", code: "store.corrupt" });
+});
+
 test("a folder that this user may not write is refused", async () => {
   // In a process of its own, which gives up the right of the superuser to write everywhere.
   const path = newPath();

@@ -14,7 +14,7 @@
  * `eventTurnBatching` is off too: with it, lmdb 3.5.6 answers a full disk with a rejection that nobody can handle, and
  * the process ends.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { chmod, link, mkdir, open as openFile, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
@@ -133,9 +133,19 @@ export async function openFolder(folder: string, options: FolderOptions): Promis
 /** A folder that was there, with something in it, keeps its mode: it may be more than ours. */
 async function makeFolder(path: string): Promise<void> {
   const isNew = !existsSync(path);
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await makePath(path);
   if (isNew) await syncFolder(dirname(path));
   else if (readdirSync(path).length === 0) await chmod(path, 0o700);
+}
+
+/** Like `mkdir` with `recursive`, which never comes back from where nothing can be made, as below /proc. */
+async function makePath(path: string): Promise<void> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (!existsSync(dirname(path))) await makePath(dirname(path));
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    // Another process was faster.
+    if (error.code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  });
 }
 
 /** Whether the folder carries our marker; it is written last, so a marked folder is a complete one. */

@@ -202,7 +202,8 @@ function decodeHolder(text: string): Holder | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if (!("pid" in value) || !("socket" in value) || !("boot" in value)) return undefined;
   const { pid, socket, boot } = value;
-  if (typeof pid !== "number" || typeof socket !== "string" || typeof boot !== "string") return undefined;
+  if (typeof pid !== "number" || typeof socket !== "string" || socket === "" || typeof boot !== "string")
+    return undefined;
   return { pid, socket, boot };
 }
 
