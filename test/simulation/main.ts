@@ -5,12 +5,14 @@
  *     npm run sim -- --seed 7                         one seed, with its trace
  *     npm run sim -- --seed 7 --shortest              and its shortest failing prefix
  *
- * Also `--duration` in virtual milliseconds, `--workload counter`, `--trace 300` lines, `--jobs 2` processes.
+ * Also `--duration` in virtual milliseconds, `--workload counter` or `--among counter,bank` for those to draw from,
+ * `--trace 300` lines, `--jobs 2` processes.
  * Exit code 1 if any seed fails.
  */
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { type Run, simulate, type SimulationOptions, workloads } from "@dormouse/testing";
+import { drawWorkloads, type Run, simulate, type SimulationOptions, workloads } from "@dormouse/testing";
+import { stepAgainOf } from "./step-again.ts";
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     step: { type: "string", default: "1" },
     duration: { type: "string" },
     workload: { type: "string" },
+    among: { type: "string" },
     trace: { type: "string", default: "80" },
     grep: { type: "string" },
     until: { type: "string", default: "1e9" },
@@ -38,9 +41,12 @@ interface Failure {
 
 function optionsOf(seed: number): SimulationOptions {
   const made = workloads.filter(({ name }) => name === values.workload);
+  const among = workloads.filter(({ name }) => values.among?.split(",").includes(name));
   return {
     seed,
+    stepAgain: stepAgainOf,
     ...(values.duration === undefined ? {} : { durationMs: Number(values.duration) }),
+    ...(among.length === 0 ? {} : { workloads: (random) => drawWorkloads(random, among) }),
     ...(made.length === 0 ? {} : { workloads: (random) => made.map((make) => make(random)) }),
   };
 }
@@ -107,6 +113,7 @@ async function one(seed: number): Promise<number> {
 async function many(from: number, count: number, step: number): Promise<number> {
   const startedAt = performance.now();
   const coverage = new Map<string, number>();
+  const figures = new Map<string, number>();
   let [failures, events, operations, virtualMs, faults] = [0, 0, 0, 0, 0];
   for (let index = 0; index < count; index += 1) {
     const result = await run(from + index * step);
@@ -122,6 +129,9 @@ async function many(from: number, count: number, step: number): Promise<number> 
       coverage.set(fault, (coverage.get(fault) ?? 0) + times);
       faults += times;
     }
+    for (const [figure, value] of Object.entries(ran?.figures ?? {})) {
+      figures.set(figure, (figures.get(figure) ?? 0) + value);
+    }
     events += ran?.events ?? 0;
     operations += ran?.operations ?? 0;
     virtualMs += ran?.virtualMs ?? 0;
@@ -132,6 +142,7 @@ async function many(from: number, count: number, step: number): Promise<number> 
   console.log(
     `on average ${each(operations)} operations, ${each(faults)} faults, ${each(events)} events, ${each(virtualMs / 1_000)} virtual seconds`,
   );
+  console.log(Object.fromEntries(figures));
   console.log(Object.fromEntries([...coverage].toSorted(([left], [right]) => (left < right ? -1 : 1))));
   return failures > 0 ? 1 : 0;
 }

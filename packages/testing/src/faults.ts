@@ -59,6 +59,17 @@ export const spellFaults = [
 
 export type SpellFault = (typeof spellFaults)[number];
 
+/** What else is counted of spells: their kinds, and the calls that they stop. */
+const variants = [
+  "cut-one-way",
+  "cut-both-ways",
+  "pause-past-timeouts",
+  "stopped-by-cut",
+  "stopped-by-outage-of-mailbox",
+  "stopped-by-outage-of-store",
+  "stopped-by-outage-of-channel",
+] as const;
+
 export type PortName = Call["port"];
 
 const portNames = ["mailbox", "store", "membership", "channel"] as const satisfies readonly PortName[];
@@ -118,6 +129,8 @@ interface ForcedFault {
 const latencyMsDefault = { mailbox: [0, 3], store: [1, 12], membership: [0, 3], channel: [0, 3] } as const;
 const clockStepMsMaxDefault = 3_600_000;
 const driftMax = 0.01;
+/** No host's silence is borne for longer (DESIGN.md section 9). */
+const timeoutMsMost = 20_000;
 const msPerMinute = 60_000;
 
 /**
@@ -149,7 +162,12 @@ export class Faults {
     this.#settings = settings;
     this.#random = scheduler.randomFor("faults");
     this.#chances = fromEntriesOf(callFaults, (fault) => this.#random.fork(fault));
-    for (const fault of [...callFaults, ...spellFaults]) this.#counts.set(fault, 0);
+    this.expect(...callFaults, ...spellFaults, ...variants);
+  }
+
+  /** Names faults that may happen, so that one that never does is seen to be missing. */
+  expect(...faults: readonly string[]): void {
+    for (const fault of faults) if (!this.#counts.has(fault)) this.#counts.set(fault, 0);
   }
 
   /** How often each fault happened, by name; 0 for one that never did. */
@@ -214,7 +232,7 @@ export class Faults {
    * @param cast - Does it, and says whether anything was done, so that it counts.
    */
   addSpell(fault: string, perMinute: number, cast: (random: Random) => boolean): void {
-    if (!this.#counts.has(fault)) this.#counts.set(fault, 0);
+    this.expect(fault);
     if (perMinute <= 0) return;
     const random = this.#random.fork(`spell/${fault}`);
     const arm = (): void => {
@@ -333,9 +351,12 @@ export class Faults {
     const victim = random.pick(victims);
     const clock = this.#scheduler.clockFor(victim);
     switch (fault) {
-      case "pause":
-        this.#scheduler.pause(victim, random.skewed(10, this.#settings.pauseMsMax ?? 60_000));
+      case "pause": {
+        const pauseMs = random.skewed(10, this.#settings.pauseMsMax ?? 60_000);
+        if (pauseMs >= timeoutMsMost) this.count("pause-past-timeouts");
+        this.#scheduler.pause(victim, pauseMs);
         return true;
+      }
       case "clock-step":
         clock.step(
           (random.chance(0.5) ? 1 : -1) * random.skewed(1, this.#settings.clockStepMsMax ?? clockStepMsMaxDefault),
@@ -358,6 +379,7 @@ export class Faults {
     const cutFrom = random.chance(1 / 3) ? portNames : [random.pick(others)];
     const ms = this.#spanMs(random);
     const ways = random.pick(["out", "in", "both"] as const);
+    this.count(ways === "both" ? "cut-both-ways" : "cut-one-way");
     for (const other of cutFrom) {
       if (ways !== "in") this.cut(party, other, ms);
       if (ways !== "out") this.cut(other, party, ms);

@@ -1,5 +1,6 @@
 /** The test kit and the simulator. */
 export type { Book, Checker, ClientCall, ClientOutcome, HostEnd, Observation, Violation } from "./checkers/checker.ts";
+export type { AgainOutcome, AgainRequest, StepAgain } from "./checkers/d2-again.ts";
 export {
   callFaults,
   drawFaults,
@@ -22,7 +23,15 @@ export {
 } from "./scheduler.ts";
 export type { SimulatedClock } from "./simulated-clock.ts";
 export { SimulatedWire, type EffectEvent, type SimulatedWireOptions } from "./simulated-wire.ts";
-export { simulate, workloads, worldSpells, type Run, type SimulationOptions, type WorldSpell } from "./simulation.ts";
+export {
+  drawWorkloads,
+  simulate,
+  workloads,
+  worldSpells,
+  type Run,
+  type SimulationOptions,
+  type WorldSpell,
+} from "./simulation.ts";
 export type { Operation, Workload } from "./workloads/workload.ts";
 export { channelConformance, type OpenedChannel } from "./conformance/channel.ts";
 export { clockConformance, type OpenedClock } from "./conformance/clock.ts";

@@ -97,8 +97,21 @@ export interface Book {
 }
 
 export interface Violation {
-  /** Which invariant is broken. `host`: a host ended by a bug of its own. */
-  readonly invariant: "D1" | "D2" | "D3" | "D4" | "D5" | "D6" | "D7" | "D8" | "D9" | "D10" | "liveness" | "host";
+  /** Which invariant is broken. `history`: it is not what happened; `host`: a host ended by a bug of its own. */
+  readonly invariant:
+    | "D1"
+    | "D2"
+    | "D3"
+    | "D4"
+    | "D5"
+    | "D6"
+    | "D7"
+    | "D8"
+    | "D9"
+    | "D10"
+    | "history"
+    | "liveness"
+    | "host";
   /** What was expected and what was seen, with the ids to search the trace for. */
   readonly message: string;
   readonly atMs: number;
@@ -114,4 +127,6 @@ export interface Checker {
    * pass by itself, or the world's time to finish is over.
    */
   finish(): readonly Violation[];
+  /** Figures of the run, for its reader. */
+  report?(): { readonly [figure: string]: number };
 }

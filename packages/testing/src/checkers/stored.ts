@@ -32,10 +32,40 @@ export interface StoredEntry {
   readonly kind: string;
   readonly agent?: string;
   readonly seq?: number;
-  readonly origin?: { readonly source: string; readonly n: number; readonly closed: number } | undefined;
+  readonly at?: number;
+  readonly origin?: StoredOrigin | undefined;
   readonly cause?: StoredCause;
   readonly sends?: readonly StoredSend[];
-  readonly answers?: readonly { readonly id: string }[];
+  readonly answers?: readonly { readonly id: string; readonly answer: unknown }[];
+  readonly upTo?: number;
+  readonly to?: number;
+  readonly stint?: string;
+  /** Of a message that is put on the shelf. */
+  readonly envelope?: StoredEnvelope;
+  /** Of messages that are taken off it. */
+  readonly count?: number;
+}
+
+/** An entry of kind `step`. */
+export interface StoredStep extends StoredEntry {
+  readonly agent: string;
+  readonly seq: number;
+  readonly at: number;
+  readonly cause: StoredCause;
+  readonly delta: unknown;
+  readonly sends: readonly StoredSend[];
+  readonly answers: readonly { readonly id: string; readonly answer: unknown }[];
+  readonly wakeUp: number | undefined;
+  readonly isBusy: boolean;
+  readonly error: unknown;
+  readonly emitted: readonly unknown[];
+}
+
+export interface StoredOrigin {
+  readonly source: string;
+  readonly n: number;
+  readonly closed: number;
+  readonly at: number;
 }
 
 export interface StoredCause {
@@ -44,12 +74,59 @@ export interface StoredCause {
   readonly address?: string;
   readonly attempt?: number;
   readonly event?: { readonly [field: string]: unknown };
+  readonly input?: unknown;
+  readonly timer?: string;
+  readonly seq?: number;
+  readonly index?: number;
+  readonly how?: string;
 }
 
 export interface StoredSend {
   readonly to: number;
   readonly n: number;
-  readonly envelope: { readonly id: string };
+  readonly envelope: { readonly id: string; readonly to: string; readonly from?: string; readonly body: unknown };
+}
+
+/** An agent's whole state, as far as checkers look at it. */
+export interface StoredState {
+  readonly birth: Uint8Array;
+  readonly seq: number;
+  readonly status: string;
+  readonly machine: unknown;
+  readonly path: readonly string[];
+  readonly timers: { readonly [id: string]: { readonly generation: number; readonly due: number } };
+  readonly effects: { readonly [address: string]: { readonly attempt: number } };
+  readonly owed: readonly unknown[];
+}
+
+/** A head: where an agent's settled state and history are. */
+export interface StoredHead {
+  readonly epoch: number;
+  readonly seq: number;
+  /** `undefined` in a tombstone. */
+  readonly run: StoredRun | undefined;
+  readonly chapter: { readonly name: string; readonly from: number; readonly to: number } | undefined;
+}
+
+export interface StoredRun {
+  readonly base: {
+    readonly kind: "nothing" | "inline" | "object";
+    readonly seq: number;
+    readonly state?: StoredState;
+    readonly name?: string;
+  };
+  readonly pieces: readonly { readonly name: string }[];
+  readonly steps: Uint8Array;
+}
+
+/** A step in an agent's history. */
+export interface StoredHistoryStep {
+  readonly seq: number;
+  readonly at: number;
+  readonly cause: unknown;
+  readonly delta: unknown;
+  readonly error: unknown;
+  readonly emitted: unknown;
 }
 
 export interface StoredPartition {
@@ -67,12 +144,19 @@ export interface StoredPartition {
 /** A mailbox message. */
 export interface StoredBatch {
   readonly source: { readonly kind: string; readonly id: string; readonly floor?: number };
-  readonly envelopes: readonly {
-    readonly n: number;
-    readonly id: string;
-    readonly to: string;
-    readonly body: { readonly kind: string; readonly event?: { readonly type: string; readonly n?: number } };
-  }[];
+  readonly envelopes: readonly StoredEnvelope[];
+}
+
+export interface StoredEnvelope {
+  readonly n: number;
+  readonly id: string;
+  readonly to: string;
+  readonly body: {
+    readonly kind: string;
+    readonly event?: { readonly type: string; readonly n?: number };
+    readonly [field: string]: unknown;
+  };
+  readonly sentAt: number;
 }
 
 const headerBytes = 9;
@@ -102,10 +186,37 @@ export function readBatch(bytes: Uint8Array): StoredBatch {
   return readObject(bytes) as StoredBatch;
 }
 
-/** The msgpack of a record: behind its header is a byte that is 1 where the rest is a zstd frame. */
+export function readHead(bytes: Uint8Array): StoredHead {
+  return readObject(bytes) as StoredHead;
+}
+
+/** A base: always a zstd frame. */
+export function readBase(bytes: Uint8Array): StoredState {
+  return readObject(bytes, (whole) => zstdDecompressSync(objectPayload(whole))) as StoredState;
+}
+
+export function readChapter(bytes: Uint8Array): { readonly run: StoredRun; readonly previous: StoredHead["chapter"] } {
+  return readObject(bytes) as ReturnType<typeof readChapter>;
+}
+
+export function readPiece(bytes: Uint8Array): readonly StoredHistoryStep[] {
+  return readObject(bytes, recordPayload) as readonly StoredHistoryStep[];
+}
+
+/** The steps that a head or chapter holds itself. */
+export function readSteps(bytes: Uint8Array): readonly StoredHistoryStep[] {
+  return bytes.length === 0 ? [] : (readObject(bytes, unpacked) as readonly StoredHistoryStep[]);
+}
+
+/** The msgpack of a record. */
 export function recordPayload(bytes: Uint8Array): Uint8Array {
-  const packed = bytes.subarray(headerBytes + 1);
-  return bytes[headerBytes] === 1 ? zstdDecompressSync(packed) : packed;
+  return unpacked(bytes.subarray(headerBytes));
+}
+
+/** What follows a byte that is 1 where the rest is a zstd frame. */
+function unpacked(bytes: Uint8Array): Uint8Array {
+  const rest = bytes.subarray(1);
+  return bytes[0] === 1 ? zstdDecompressSync(rest) : rest;
 }
 
 function objectPayload(bytes: Uint8Array): Uint8Array {
@@ -131,6 +242,7 @@ const utf8 = new TextDecoder("utf-8");
 const extension = { undefined: 0x00, record: 0x72, identity: 0x69, pointer: 0x70, set: 0x73, timestamp: 0xff } as const;
 /** Extension types of Dormouse: bytes, and values in other clothes. */
 const bytesExtension = 0x51;
+const errorExtension = 0x53;
 
 class MsgpackReader {
   readonly #bytes: Uint8Array;
@@ -223,8 +335,10 @@ class MsgpackReader {
     if (type === extension.pointer) return this.#references.get(idOf(data));
     if (type === extension.set) return new Set(this.read() as unknown[]);
     if (type === bytesExtension || length > 1) return data;
-    // What is left of one byte is followed by the value that it clothes: a reference to an agent, an error, odd text.
-    return this.read();
+    // What is left of one byte is followed by the value that it clothes: an error, or (read as it stands, since no
+    // workload keeps one) a reference to an agent, or odd text.
+    const value = this.read();
+    return type === errorExtension ? errorOf(value as StoredError) : value;
   }
 
   #record(id: number): Record<string, unknown> {
@@ -266,6 +380,19 @@ class MsgpackReader {
     this.#at += byteCount;
     return at;
   }
+}
+
+interface StoredError {
+  readonly name: string;
+  readonly message: string;
+  readonly kind?: string;
+  readonly code?: string;
+  readonly cause?: StoredError;
+}
+
+function errorOf({ message, cause, ...rest }: StoredError): Error {
+  const error = new Error(message, cause === undefined ? {} : { cause: errorOf(cause) });
+  return Object.assign(error, rest);
 }
 
 function idOf(data: Uint8Array): number {
