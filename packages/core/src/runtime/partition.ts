@@ -92,7 +92,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Per source, how far its numbers are durably taken. */
   readonly #taken = new Map<string, number>();
   readonly #untold = new Set<string>();
-  #caughtUp: (() => void) | undefined;
+  #started: (() => void) | undefined;
   #entriesUnsettled = 0;
 
   constructor(options: PartitionOptions) {
@@ -121,6 +121,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         world,
         mailbox,
         partition,
+        isFull: () => commit.isFull(),
         room: () => commit.room(),
         take: (message) => this.#take(message),
         regressed: (why) => {
@@ -129,20 +130,24 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         },
         caughtUp: () => {
           observe({ kind: "caught-up", partition });
-          this.#caughtUp?.();
+          this.#started?.();
         },
+        waits: () => this.#started?.(),
       },
       this.state.position,
     );
     for (const [key, { low }] of this.state.sources) this.#taken.set(key, low);
   }
 
-  /** Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out. */
+  /**
+   * Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out, or as much
+   * as credit allows: nobody who starts a host waits for a long backlog.
+   */
   start(): Promise<void> {
-    const isCaughtUp = new Promise<void>((resolve) => (this.#caughtUp = resolve));
+    const isStarted = new Promise<void>((resolve) => (this.#started = resolve));
     this.#resume();
     this.#reader.read().catch(this.#options.failed);
-    return isCaughtUp;
+    return isStarted;
   }
 
   /** Reads no more and lets no more out by itself; what is in the open record is still committed. */
