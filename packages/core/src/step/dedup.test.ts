@@ -36,6 +36,13 @@ test("a floor closes what its sender gave up, but nothing from the lowest number
   expect(inOrder.closedBy(stint(4))).toBe(3);
 });
 
+test("a late copy of what its sender gave up is a repeat, also while the message that closed it waits for its agent", () => {
+  const inOrder = new InOrder(emptyPartitionState());
+  expect(inOrder.admit(stint(6), 6)).toBe("take");
+  expect(inOrder.admit(stint(5), 5)).toBe("repeat");
+  expect(inOrder.admit(stint(5), 6)).toBe("pending");
+});
+
 test("a stint that was forgotten is late, one that began after it is not", () => {
   const state = emptyPartitionState();
   state.forgottenPlace = 5;

@@ -11,10 +11,6 @@ export function emptySource(place: number, at: number): SourceState {
   return { low: 0, above: new Set(), place, at };
 }
 
-function isDecided(source: SourceState, n: number): boolean {
-  return n <= source.low || source.above.has(n);
-}
-
 /** Notes that `n` is decided and everything up to `closed` will not come; raises the watermark over what is dense. */
 export function decide(source: SourceState, n: number, closed: number): void {
   if (n > source.low) source.above.add(n);
@@ -43,8 +39,8 @@ export class InOrder {
   /**
    * What to do with number `n` of a source whose floor is `floor`.
    *
-   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided. `pending`: it passed before and is
-   * being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
+   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided, or closed by a floor, be the message
+   * that brought it decided or not. `pending`: it was taken before and is being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
    * taking it twice.
    */
   admit(source: NumberedSource, n: number): "take" | "repeat" | "pending" | "early" | "late" {
@@ -61,8 +57,7 @@ export class InOrder {
       return "take";
     }
     if (n > passed) return "early";
-    if (this.#undecided.get(key)?.has(n) === true) return "pending";
-    return n < source.floor || (known !== undefined && isDecided(known, n)) ? "repeat" : "pending";
+    return this.#undecided.get(key)?.has(n) === true ? "pending" : "repeat";
   }
 
   /** A number that was taken is decided. */
