@@ -82,6 +82,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   readonly state: PartitionState;
   /** Objects of far wake-ups that were taken in: deleted when the partition object names them no more. */
   readonly takenBuckets: string[] = [];
+  /** Those that could not be read: told of once, and left to the next owner. */
+  readonly unreadableBuckets: Set<string> = new Set();
   readonly #options: PartitionOptions;
   readonly #reader: Reader;
   readonly #inOrder: InOrder;
