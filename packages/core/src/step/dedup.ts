@@ -27,6 +27,7 @@ export function decide(source: SourceState, n: number, closed: number): void {
  * takes over reads from the committed position, where it still stands.
  */
 export class InOrder {
+  /** By source, the highest number that passed, while it is above the watermark: below it the state says as much. */
   readonly #passed = new Map<string, number>();
   /** By source, what passed and is not decided, rising: numbers pass in order. */
   readonly #undecided = new Map<string, Set<number>>();
@@ -34,6 +35,11 @@ export class InOrder {
 
   constructor(state: PartitionState) {
     this.#state = state;
+  }
+
+  /** Sources of which it knows more than the state: as a rule those of which something waits for its agent. */
+  get size(): number {
+    return this.#passed.size;
   }
 
   /**
@@ -51,7 +57,7 @@ export class InOrder {
     // After a takeover, messages that were consumed above the position are not read again, so nobody else counts them.
     while (known?.above.has(passed + 1) === true) passed += 1;
     const isNext = n === passed + 1;
-    this.#passed.set(key, isNext ? n : passed);
+    this.#note(key, isNext ? n : passed);
     if (isNext) {
       this.#undecidedOf(key).add(n);
       return "take";
@@ -65,6 +71,12 @@ export class InOrder {
     const undecided = this.#undecided.get(key);
     undecided?.delete(n);
     if (undecided?.size === 0) this.#undecided.delete(key);
+    this.#note(key, this.#passed.get(key) ?? 0);
+  }
+
+  #note(key: string, passed: number): void {
+    if (passed > (this.#state.sources.get(key)?.low ?? 0)) this.#passed.set(key, passed);
+    else this.#passed.delete(key);
   }
 
   /**
