@@ -455,6 +455,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.live = undefined;
     this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
+      activation.settled = undefined;
       activation.steps = [];
       activation.lives += 1;
       this.#letRun(activation, undefined);
