@@ -21,7 +21,7 @@ const alarm = agent("alarm", {
 
 test("an object of wake-ups that cannot be read is told of once, stays named, and is tried again by the next host", async () => {
   let passedMs = 0;
-  let round = (): void => undefined;
+  let round: (() => void) | undefined;
   const settleRoundMs = 77_777;
   const clock: Clock = {
     ...realClock,
@@ -62,7 +62,7 @@ test("an object of wake-ups that cannot be read is told of once, stays named, an
     damaged = Promise.withResolvers();
     const { incarnation, client } = await begin(party);
     await damaged.promise;
-    round();
+    round?.();
     await client.agent(counter, "other").ask({ type: "add", by: 1 });
     await incarnation.settle();
     await incarnation.drain();

@@ -54,9 +54,9 @@ function decideNow(state: PartitionState, inOrder: InOrder, source: NumberedSour
 test("of stints whose messages are all decided nothing is kept beside the state", () => {
   const state = emptyPartitionState();
   const inOrder = new InOrder(state);
-  for (let stint = 0; stint < 100; stint += 1) {
+  for (let count = 0; count < 100; count += 1) {
     for (const n of [1, 2, 3]) {
-      const source: NumberedSource = { kind: "stint", id: `s${stint}`, floor: n, place: 1 };
+      const source: NumberedSource = { kind: "stint", id: `s${count}`, floor: n, place: 1 };
       expect(inOrder.admit(source, n)).toBe("take");
       decideNow(state, inOrder, source, n);
       expect(inOrder.admit(source, n)).toBe("repeat");
