@@ -1,5 +1,5 @@
 /**
- * Goal: whatever the bytes, a decoder gives a value or a typed error, and ends (D9).
+ * Goal: whatever the bytes, a decoder gives a value or a typed error, and ends (D9): one that does not would hang here.
  *
  * Method: the golden bytes, cut, mutated, and mutated below the checksum, as a bug of ours or a stranger at the mailbox
  * could make them; and golden values whose fields are of another kind. Runs are random; a failure prints its seed, and
@@ -16,8 +16,6 @@ import { decodeValue, encodeValue } from "../../packages/core/src/format/codec/m
 import { committed, type Golden, goldens } from "./golden.ts";
 
 const runs = 300;
-/** Of one decoding. A hang is far beyond it, a busy machine is not. */
-const decodeMsMax = 5_000;
 
 const isCompressed = ({ name }: Golden): boolean => name === "base";
 /** Where a byte tells whether it is compressed. */
@@ -94,15 +92,12 @@ test("app: a value of another shape is refused", () => {
 
 /** `value`, or kind and code of the typed error; anything else that is thrown is thrown on. */
 function outcomeOf({ decode }: Golden, bytes: Uint8Array): string {
-  const begun = performance.now();
   try {
     decode(bytes);
     return "value ";
   } catch (error) {
     if (error instanceof DormouseError) return `${error.kind} ${error.code} `;
     throw error;
-  } finally {
-    expect(performance.now() - begun).toBeLessThan(decodeMsMax);
   }
 }
 

@@ -71,9 +71,11 @@ export class Calls {
     });
   }
 
-  pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  /** @param begun - Told how to end the pause sooner. */
+  pause(delayMs: number, signal: AbortSignal | undefined, begun?: (end: () => void) => void): Promise<void> {
     return this.run({ signal, timeoutMs: undefined }, (call) => {
       call.onEnd = this.#clock.schedule(delayMs, () => call.resolve());
+      begun?.(() => call.resolve());
     });
   }
 }

@@ -230,8 +230,9 @@ export class Connection {
     return this.#ports.channel.subscribe(noticeSubject(this.app, agent), changed);
   }
 
-  pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.#calls.pause(delayMs, signal);
+  /** @param begun - Told how to end the pause sooner. */
+  pause(delayMs: number, signal: AbortSignal | undefined, begun?: (end: () => void) => void): Promise<void> {
+    return this.#calls.pause(delayMs, signal, begun);
   }
 
   /** Waits within the caller's limits. */

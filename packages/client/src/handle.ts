@@ -129,7 +129,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   history(options?: HistoryOptions): AsyncIterable<StepView>;
   /**
    * Its committed steps from `from` on (default 1): first those of its history, then each as it is committed, without a
-   * gap. Ends when the agent has ended and all was told, or with the signal.
+   * gap. Ends when the agent has ended and all was told, when it is removed, or with the signal.
    */
   watch(options?: { readonly from?: number; readonly signal?: AbortSignal }): AsyncIterable<StepView>;
   /** Takes an agent that was set aside back, with its kept messages; `skip` drops the one it stumbled over. */
@@ -205,12 +205,12 @@ async function* watch(
   address: Address,
   { from = 1, signal }: { readonly from?: number; readonly signal?: AbortSignal },
 ): AsyncGenerator<StepView> {
-  let changed: (() => void) | undefined;
-  const unsubscribe = connection.onStep(address, () => changed?.());
+  const steps = new Steps(connection, address);
+  let isKnown = false;
   try {
     for (let next = from; ;) {
       // Listened for before it is read: a step between the two is not missed.
-      const notice = new Promise<void>((resolve) => (changed = resolve));
+      steps.listen();
       for await (const step of readHistory(connection, address, {
         from: next,
         ...(signal === undefined ? {} : { signal }),
@@ -221,10 +221,39 @@ async function* watch(
       const limits = { signal, timeoutMs: undefined };
       const state = await connection.readState(address, limits);
       if (state !== undefined && state.status !== "active" && state.seq < next) return;
-      await Promise.race([notice, connection.pause(recheckMs, signal)]);
+      isKnown ||= state !== undefined || next > from;
+      // Of one that was not there yet, the first step is waited for.
+      if (state === undefined && isKnown) return;
+      await steps.next(signal);
     }
   } finally {
-    unsubscribe();
+    steps.close();
+  }
+}
+
+/** Hears of an agent's steps. */
+class Steps {
+  readonly #connection: Connection;
+  readonly close: () => void;
+  #isHeard = false;
+  #wake: (() => void) | undefined;
+
+  constructor(connection: Connection, address: Address) {
+    this.#connection = connection;
+    this.close = connection.onStep(address, () => {
+      this.#isHeard = true;
+      this.#wake?.();
+    });
+  }
+
+  /** What was heard before does not count: it is about to be read. */
+  listen(): void {
+    this.#isHeard = false;
+  }
+
+  /** Resolves when a step was heard of since `listen`, or after a while: notices may be lost. */
+  async next(signal: AbortSignal | undefined): Promise<void> {
+    if (!this.#isHeard) await this.#connection.pause(recheckMs, signal, (end) => (this.#wake = end));
   }
 }
 
@@ -238,22 +267,20 @@ async function waitForState<TDefinition extends AnyAgentDefinition>(
   const controller = new AbortController();
   const abort = (): void => controller.abort();
   options.signal?.addEventListener("abort", abort, { once: true });
-  let changed: (() => void) | undefined;
-  const unsubscribe = connection.onStep(address, () => changed?.());
+  const steps = new Steps(connection, address);
   const wait = async (): Promise<AgentState<TDefinition>> => {
     for (;;) {
-      const next = new Promise<void>((resolve) => (changed = resolve));
+      steps.listen();
       const state = await read({ signal: controller.signal });
       if (state !== undefined && isThere(state)) return state;
       if (state !== undefined && state.status !== "active") throw endError(address, state);
-      // Notices may be lost: look again now and then.
-      await Promise.race([next, connection.pause(recheckMs, controller.signal)]);
+      await steps.next(controller.signal);
     }
   };
   try {
     return await connection.within(wait(), limitsOf(options));
   } finally {
-    unsubscribe();
+    steps.close();
     options.signal?.removeEventListener("abort", abort);
     controller.abort();
   }

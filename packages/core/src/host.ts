@@ -252,9 +252,9 @@ class Host implements Incarnation {
     const owned = claims.filter((one) => one !== undefined);
     this.#caution = new Caution(isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax));
     for (const one of owned) this.#own(one);
-    const areCaughtUp = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
+    const areStarted = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
     // It may be sealed while it catches up: nobody would tell its starter.
-    const error = await Promise.race([areCaughtUp.then(() => undefined), this.ended]);
+    const error = await Promise.race([areStarted.then(() => undefined), this.ended]);
     if (life.signal.aborted) {
       throw error ?? new DormouseError("closed", "host.closed", "the host has ended; start another");
     }

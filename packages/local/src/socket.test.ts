@@ -9,11 +9,12 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setImmediate as oneTurn } from "node:timers/promises";
 import type { Partition } from "@dormouse/core/ports";
 import { channelConformance, membershipConformance } from "@dormouse/testing";
 import * as fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { connectFolder } from "./folder-client.ts";
+import { connectFolder, type FolderClient } from "./folder-client.ts";
 import { encodeFrame, frameBytesMax, FrameDecoder, frameKinds, type Frame } from "./frames.ts";
 import { openHostFolder, type HostFolder } from "./host-folder.ts";
 import { readLockFile } from "./lock.ts";
@@ -258,22 +259,19 @@ async function startHost(path: string): Promise<HostFolder> {
   return host;
 }
 
-/** Waits until what a host publishes is heard, publishing until it is. */
-function hear(
-  channel: { subscribe(subject: string, handler: (message: Uint8Array) => void): () => void },
-  subject: string,
-): { from(host: HostFolder): Promise<void> } {
-  let heard: (() => void) | undefined;
-  channel.subscribe(subject, () => heard?.());
+/** Waits until what a host publishes is heard, publishing at each turn of the event loop until it is. */
+function hear(channel: FolderClient["channel"], subject: string): { from(host: HostFolder): Promise<void> } {
+  const heard = new Set<number>();
+  let published = 0;
+  channel.subscribe(subject, ([value = 0]) => void heard.add(value));
   return {
-    from: (host) =>
-      new Promise((resolve) => {
-        const publishing = setInterval(() => host.ports.channel.publish(subject, bytes(1)), 5);
-        heard = () => {
-          clearInterval(publishing);
-          resolve();
-        };
-      }),
+    async from(host) {
+      published += 1;
+      while (!heard.has(published)) {
+        host.ports.channel.publish(subject, bytes(published));
+        await oneTurn();
+      }
+    },
   };
 }
 

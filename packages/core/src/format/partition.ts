@@ -48,7 +48,7 @@ export interface ChainLink {
  */
 export interface PartitionState {
   position: Position;
-  /** By `sourceKey`. */
+  /** By `sourceKey`; those that were silent the longest first. */
   readonly sources: Map<string, SourceState>;
   /** The highest place among stints that were forgotten: an unknown stint opened at or below it is late. */
   forgottenPlace: number;

@@ -10,7 +10,7 @@
  */
 import type { Address, Partition } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { decodeHead, historyStep, type HistoryStep } from "../format/head.ts";
+import { type ChapterRef, decodeHead, historyStep, type HistoryStep } from "../format/head.ts";
 import { headKey } from "../format/keys.ts";
 import type { Entry } from "../format/record.ts";
 import type { Etag, StoredObject } from "../ports/index.ts";
@@ -33,8 +33,12 @@ export interface Activation {
   seqBefore: number;
   /** The head as it was read or written last; `undefined`: there is none. */
   head: ReadHead | undefined;
-  /** Committed steps of this life that the head does not have yet, in order. */
+  /** As the head tells of this life; `undefined` while none does. */
+  settled: AgentState | undefined;
+  /** Committed steps of this life that the head does not have yet, in order: they lead from `settled` to `committed`. */
   steps: HistoryStep[];
+  /** Of chapters that a reader of the history came by: the one before each. */
+  readonly chapters: Map<string, ChapterRef | undefined>;
   /** How often it was removed since it was activated: what a head tells of an earlier life is over. */
   lives: number;
   /** The life that the head tells of. */
@@ -111,7 +115,9 @@ export class Activations {
       committed: undefined,
       seqBefore: 0,
       head: undefined,
+      settled: undefined,
       steps: [],
+      chapters: new Map(),
       lives: 0,
       headLife: 0,
       uncommitted: 0,
@@ -153,6 +159,7 @@ export class Activations {
         head = again;
       }
     }
+    activation.settled = activation.state;
     for (const entry of tails.get(activation.agent) ?? []) applyEntry(activation, entry);
     activation.isUnsettled = tails.has(activation.agent);
     activation.committed = activation.state;
@@ -195,6 +202,7 @@ function applyEntry(activation: Activation, entry: Entry): void {
   if (entry.kind === "remove") {
     if (entry.seq < seq) return;
     activation.state = undefined;
+    activation.settled = undefined;
     activation.steps = [];
     activation.lives += 1;
     activation.seqBefore = entry.seq;

@@ -3,7 +3,7 @@
  *
  * Owns: the open record (entries by partition, in the order they were added), and the loop that writes it.
  * Leaves to others: how a record is stored (`journal.ts`), what it causes (each entry's `release`).
- * Called by partitions: `add`, `touch`, `cut`, `room`; by host: `drain`; by settler: `close`.
+ * Called by partitions: `add`, `touch`, `cut`, `isFull`, `room`; by host: `drain`; by settler: `close`.
  *
  * G1  Entries are released only when their record is durable, in the order they were added (D3).
  * G2  A part's position is read when its record closes: all that it says is decided is in this record or before it (D4).
@@ -110,15 +110,18 @@ export class Commit {
     return this.#queue.length >= creditEntriesMax || this.#queuedBytes >= creditBytesMax;
   }
 
-  /** Resolves when there is room for more; at once if there is. */
+  /**
+   * Resolves when there is room for more, or nothing is taken any more. All who wait are let go together, so that each
+   * can add something: else a partition with a backlog could keep the others from reading.
+   */
   async room(): Promise<void> {
-    if (this.isFull()) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+    while (this.isFull()) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
   }
 
   /** Takes no more; what is in the open record is not written. */
   close(): void {
-    this.#isOver = true;
-    this.#queue = [];
+    this.#drop();
+    wake(this.#roomWaiters);
   }
 
   /** Resolves when nothing is open and nothing is being written. */
@@ -152,14 +155,20 @@ export class Commit {
         if (this.#options.lingerMs > 0 && this.#queue.length > 0) await this.#linger();
       }
     } catch (error) {
-      this.#isOver = true;
-      this.#queue = [];
+      this.#drop();
       for (const { durable } of this.#cuts.splice(0)) durable(undefined);
       this.#options.failed(error);
     }
     this.#isRunning = false;
     wake(this.#roomWaiters);
     wake(this.#idleWaiters);
+  }
+
+  /** Nothing more is taken; what is open is not written. */
+  #drop(): void {
+    this.#isOver = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
   }
 
   /** Takes from the queue what fits one record; at least one entry, however large. */

@@ -1,11 +1,11 @@
 /** An agent's past, from head, chapters and what is committed since: read without running any of the agent's code. */
 import type { Address } from "../agent/address.ts";
-import { decodeChapter, type HistoryStep, type Run } from "../format/head.ts";
+import { type Chapter, decodeChapter, type HistoryStep, type Run } from "../format/head.ts";
 import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
-import { readHead } from "./activations.ts";
+import { type Activation, readHead } from "./activations.ts";
 import type { World } from "./insist.ts";
-import { read, readRun } from "./run.ts";
+import { type Kept, read, readRun } from "./run.ts";
 
 /** A step, and the agent's state around it. */
 export interface PastStep {
@@ -15,50 +15,66 @@ export interface PastStep {
   readonly after: AgentState | undefined;
 }
 
-/**
- * The agent's steps numbered `from` to `to`, the first `count` of them, in order; of its present life.
- *
- * @param newest - Committed steps that its head may not have.
- */
+/** What memory holds of an agent's past. */
+export type Remembered = Pick<Activation, "settled" | "steps" | "chapters">;
+
+/** The agent's steps numbered `from` to `to`, the first `count` of them, in order; of its present life. */
 export async function readHistory(
   world: World,
   agent: Address,
-  newest: readonly HistoryStep[],
+  { settled, steps, chapters }: Remembered,
   { from, to, count }: { readonly from: number; readonly to: number; readonly count: number },
 ): Promise<readonly PastStep[]> {
-  const head = await readHead(world, agent);
-  const runs = await runsFrom(world, head?.kept, from);
   const past: PastStep[] = [];
   let state: AgentState | undefined;
-  let seq = head?.seq ?? 0;
-  const take = (step: HistoryStep): void => {
+  let seq = 0;
+  /** Whether more is wanted. */
+  const take = (step: HistoryStep): boolean => {
     const before = state;
     state = foldStep(state, step);
     seq = step.seq;
-    if (step.seq >= from && step.seq <= to && past.length < count) past.push({ step, before, after: state });
+    if (seq >= from && seq <= to) past.push({ step, before, after: state });
+    return seq < to && past.length < count;
   };
-  for (const run of runs) {
-    const { base, steps } = await readRun(world, run);
-    state = base;
-    for (const step of steps) take(step);
+  // Of a life that no head tells of yet, memory holds all.
+  if (settled === undefined || from > settled.seq) {
+    state = settled;
+    steps.every(take);
+    return past;
   }
-  for (const step of newest) if (step.seq > seq || head?.kept === undefined) take(step);
+  const head = await readHead(world, agent);
+  // Removed meanwhile.
+  if (head?.kept === undefined) return past;
+  for await (const run of runsFrom(world, head.kept, from, chapters)) {
+    const { base, steps: settledSteps } = await readRun(world, run);
+    state = base;
+    // One run at a time: what comes later is not read for a part that ends before it.
+    if (!settledSteps.every(take)) return past;
+  }
+  steps.filter((step) => step.seq > seq).every(take);
   return past;
 }
 
 /** The runs that hold the steps from `from` on, oldest first. */
-async function runsFrom(
+async function* runsFrom(
   world: World,
-  kept: { readonly run: Run; readonly chapter: { readonly name: string } | undefined } | undefined,
+  kept: Kept,
   from: number,
-): Promise<readonly Run[]> {
-  if (kept === undefined) return [];
-  const runs = [kept.run];
-  let previous = kept.chapter;
-  while (previous !== undefined && (runs[0]?.base.seq ?? 0) >= from) {
-    const chapter = decodeChapter(await read(world, previous.name), previous.name);
-    runs.unshift(chapter.run);
-    previous = chapter.previous;
+  chapters: Remembered["chapters"],
+): AsyncGenerator<Run> {
+  const names: string[] = [];
+  for (let chapter = kept.chapter; chapter !== undefined && chapter.to >= from;) {
+    const { name } = chapter;
+    names.unshift(name);
+    // The chain leads backwards, and is never another: walked anew for each part of a history, it would be read again
+    // and again.
+    if (!chapters.has(name)) chapters.set(name, (await readChapter(world, name)).previous);
+    chapter = chapters.get(name);
   }
-  return runs;
+  for (const name of names) yield (await readChapter(world, name)).run;
+  yield kept.run;
+}
+
+async function readChapter(world: World, name: string): Promise<Chapter> {
+  return decodeChapter(await read(world, name), name);
 }

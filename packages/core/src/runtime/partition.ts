@@ -87,6 +87,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   readonly state: PartitionState;
   /** Objects of far wake-ups that were taken in: deleted when the partition object names them no more. */
   readonly takenBuckets: string[] = [];
+  /** Those that could not be read: told of once, and left to the next owner. */
+  readonly unreadableBuckets: Set<string> = new Set();
   readonly #options: PartitionOptions;
   readonly #reader: Reader;
   readonly #inOrder: InOrder;
@@ -97,7 +99,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Per source, how far its numbers are durably taken. */
   readonly #taken = new Map<string, number>();
   readonly #untold = new Set<string>();
-  #caughtUp: (() => void) | undefined;
+  #started: (() => void) | undefined;
   #entriesUnsettled = 0;
 
   constructor(options: PartitionOptions) {
@@ -126,6 +128,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         world,
         mailbox,
         partition,
+        isFull: () => commit.isFull(),
         room: () => commit.room(),
         take: (message) => this.#take(message),
         regressed: (why) => {
@@ -134,20 +137,24 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         },
         caughtUp: () => {
           observe({ kind: "caught-up", partition });
-          this.#caughtUp?.();
+          this.#started?.();
         },
+        waits: () => this.#started?.(),
       },
       this.state.position,
     );
     for (const [key, { low }] of this.state.sources) this.#taken.set(key, low);
   }
 
-  /** Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out. */
+  /**
+   * Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out, or as much
+   * as credit allows: nobody who starts a host waits for a long backlog.
+   */
   start(): Promise<void> {
-    const isCaughtUp = new Promise<void>((resolve) => (this.#caughtUp = resolve));
+    const isStarted = new Promise<void>((resolve) => (this.#started = resolve));
     this.#resume();
     this.#reader.read().catch(this.#options.failed);
-    return isCaughtUp;
+    return isStarted;
   }
 
   /** Reads no more and lets no more out by itself; what is in the open record is still committed. */
@@ -453,6 +460,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.live = undefined;
     this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
+      activation.settled = undefined;
       activation.steps = [];
       activation.lives += 1;
       this.#letRun(activation, undefined);

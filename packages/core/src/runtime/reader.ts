@@ -22,7 +22,9 @@ export interface ReaderOptions {
   readonly world: World;
   readonly mailbox: Mailbox;
   readonly partition: Partition;
-  /** Resolves when the open record has room. */
+  /** Whether the open record is full. */
+  readonly isFull: () => boolean;
+  /** Resolves when it has room. */
   readonly room: () => Promise<void>;
   /** A message to take apart; the taker calls `expect` at once, and `decided` once for each part. */
   readonly take: (message: MailboxMessage) => void;
@@ -30,6 +32,8 @@ export interface ReaderOptions {
   readonly regressed: (why: string) => void;
   /** All that was in the mailbox when the reader was made has been handed out. */
   readonly caughtUp: () => void;
+  /** More is there than may be read now. */
+  readonly waits: () => void;
 }
 
 /** A message that was handed out, until each of its parts is decided. */
@@ -51,6 +55,7 @@ export class Reader {
   #start: Position;
   /** Handed out, in order, from the first that is undecided on. */
   #window: Ticket[] = [];
+  /** Parts of messages that were handed out. */
   #undecided = 0;
   #waiter: (() => void) | undefined;
   #reader: MailboxReader | undefined;
@@ -83,13 +88,14 @@ export class Reader {
   stop(): void {
     this.#isStopped = true;
     this.#reader?.close();
+    this.#wake();
   }
 
   /** A message will be decided in `count` parts. */
   expect(message: MailboxMessage, count: number): Ticket {
     const ticket = { sequence: message.sequence, at: message.at, epoch: this.#epoch, left: count };
     this.#window.push(ticket);
-    this.#undecided += 1;
+    this.#undecided += count;
     if (count === 0) this.#consumed(ticket);
     return ticket;
   }
@@ -97,7 +103,11 @@ export class Reader {
   /** One part of a message is decided: its entry is in the open record, or it needs none. */
   decided(ticket: Ticket): void {
     ticket.left -= 1;
+    // One of a stream that went backwards since stands for nothing any more.
+    if (ticket.epoch !== this.#epoch) return;
+    this.#undecided -= 1;
     if (ticket.left === 0) this.#consumed(ticket);
+    if (this.#undecided < creditEntriesMax) this.#wake();
   }
 
   position(): Position {
@@ -113,9 +123,6 @@ export class Reader {
   }
 
   #consumed(ticket: Ticket): void {
-    // One of a stream that went backwards since stands for nothing any more.
-    if (ticket.epoch !== this.#epoch) return;
-    this.#undecided -= 1;
     if (this.#anchor === undefined || ticket.sequence > this.#anchor.sequence) {
       this.#anchor = { sequence: ticket.sequence, at: ticket.at };
     }
@@ -126,7 +133,19 @@ export class Reader {
       this.#upTo = Math.max(this.#upTo, last.sequence);
       this.#window = this.#window.slice(dense);
     }
-    if (this.#undecided < creditEntriesMax) this.#wake();
+  }
+
+  #hasCredit(): boolean {
+    return this.#undecided < creditEntriesMax && !this.#options.isFull();
+  }
+
+  /** Resolves when there is credit for another message (R3), or nothing more is to be read. */
+  async #credit(): Promise<void> {
+    this.#options.waits();
+    while (this.#undecided >= creditEntriesMax && !this.#isStopped) {
+      await new Promise<void>((resolve) => (this.#waiter = resolve));
+    }
+    if (this.#options.isFull()) await this.#options.room();
   }
 
   #wake(): void {
@@ -148,7 +167,7 @@ export class Reader {
   }
 
   async #readFrom(barrier: Place): Promise<void> {
-    const { mailbox, partition, take, room, caughtUp } = this.#options;
+    const { mailbox, partition, take, caughtUp } = this.#options;
     const from = Math.min(this.#anchor?.sequence ?? Infinity, this.#upTo + 1);
     this.#reader = mailbox.read(partition, from);
     let isAnchorSeen = this.#anchor === undefined;
@@ -158,14 +177,16 @@ export class Reader {
     const held: MailboxMessage[] = [];
     try {
       for (;;) {
-        await room();
-        if (this.#undecided >= creditEntriesMax) await new Promise<void>((resolve) => (this.#waiter = resolve));
+        if (!this.#hasCredit()) await this.#credit();
         for (const message of await this.#reader.next(creditEntriesMax)) {
           held.push(message);
           if (!isAnchorSeen && message.sequence < (this.#anchor?.sequence ?? 0)) continue;
           if (!isAnchorSeen) this.#checkAnchor(message, barrier);
           isAnchorSeen = true;
           for (const one of held.splice(0)) {
+            // Before each, since one holds up to hundreds of envelopes; and only then, since a wait takes time.
+            if (!this.#hasCredit()) await this.#credit();
+            if (this.#isStopped) return;
             const isBarrier = one.sequence === barrier.sequence;
             if (!this.#isKnown(one, barrier)) {
               if (isBarrier) this.expect(one, 0);

@@ -165,8 +165,10 @@ async function tell(
     case "history": {
       const { agent, from, to } = request;
       const range = { from, to, count: historyStepsMax };
-      const newest = await withAgent(readable, agent, ({ steps }) => [...steps]);
-      return (await readHistory(world, parseAddress(agent).address, newest, range)).map(viewStep);
+      const remembered = await withAgent(readable, agent, ({ settled, steps, chapters }) => {
+        return { settled, steps: [...steps], chapters };
+      });
+      return (await readHistory(world, parseAddress(agent).address, remembered, range)).map(viewStep);
     }
     case "list":
       return list(app, world, readable, request.type, request.after);

@@ -1,7 +1,7 @@
 /** Goal: each number of a source is taken once, and none is closed while it waits (D4). Method: short stories. */
 import { expect, test } from "vitest";
 import { decide, emptySource, InOrder, type NumberedSource, sourceKey } from "./dedup.ts";
-import { emptyPartitionState } from "../format/partition.ts";
+import { emptyPartitionState, type PartitionState } from "../format/partition.ts";
 
 const stint = (floor: number): NumberedSource => ({ kind: "stint", id: "s", floor, place: 1 });
 const key = sourceKey(stint(1));
@@ -34,6 +34,48 @@ test("a floor closes what its sender gave up, but nothing from the lowest number
   expect(inOrder.closedBy(stint(4))).toBe(2);
   inOrder.decided(key, 3);
   expect(inOrder.closedBy(stint(4))).toBe(3);
+});
+
+test("a late copy of what its sender gave up is a repeat, also while the message that closed it waits for its agent", () => {
+  const inOrder = new InOrder(emptyPartitionState());
+  expect(inOrder.admit(stint(6), 6)).toBe("take");
+  expect(inOrder.admit(stint(5), 5)).toBe("repeat");
+  expect(inOrder.admit(stint(5), 6)).toBe("pending");
+});
+
+/** As the partition does it: folded into the state, then told. */
+function decideNow(state: PartitionState, inOrder: InOrder, source: NumberedSource, n: number): void {
+  const known = state.sources.get(sourceKey(source)) ?? emptySource(1, 0);
+  decide(known, n, inOrder.closedBy(source));
+  state.sources.set(sourceKey(source), known);
+  inOrder.decided(sourceKey(source), n);
+}
+
+test("of stints whose messages are all decided nothing is kept beside the state", () => {
+  const state = emptyPartitionState();
+  const inOrder = new InOrder(state);
+  for (let count = 0; count < 100; count += 1) {
+    for (const n of [1, 2, 3]) {
+      const source: NumberedSource = { kind: "stint", id: `s${count}`, floor: n, place: 1 };
+      expect(inOrder.admit(source, n)).toBe("take");
+      decideNow(state, inOrder, source, n);
+      expect(inOrder.admit(source, n)).toBe("repeat");
+    }
+  }
+  expect(inOrder.size).toBe(0);
+});
+
+test("what a floor closed stays closed when all that waited is decided, though the watermark is still below it", () => {
+  const state = emptyPartitionState();
+  const inOrder = new InOrder(state);
+  expect(inOrder.admit(stint(1), 1)).toBe("take");
+  expect(inOrder.admit(stint(4), 4)).toBe("take");
+  decideNow(state, inOrder, stint(4), 4);
+  decideNow(state, inOrder, stint(1), 1);
+  expect(inOrder.admit(stint(2), 2)).toBe("repeat");
+  expect(inOrder.admit(stint(5), 5)).toBe("take");
+  decideNow(state, inOrder, stint(5), 5);
+  expect(inOrder.size).toBe(0);
 });
 
 test("a stint that was forgotten is late, one that began after it is not", () => {

@@ -11,10 +11,6 @@ export function emptySource(place: number, at: number): SourceState {
   return { low: 0, above: new Set(), place, at };
 }
 
-function isDecided(source: SourceState, n: number): boolean {
-  return n <= source.low || source.above.has(n);
-}
-
 /** Notes that `n` is decided and everything up to `closed` will not come; raises the watermark over what is dense. */
 export function decide(source: SourceState, n: number, closed: number): void {
   if (n > source.low) source.above.add(n);
@@ -31,6 +27,7 @@ export function decide(source: SourceState, n: number, closed: number): void {
  * takes over reads from the committed position, where it still stands.
  */
 export class InOrder {
+  /** By source, the highest number that passed, while it is above the watermark: below it the state says as much. */
   readonly #passed = new Map<string, number>();
   /** By source, what passed and is not decided, rising: numbers pass in order. */
   readonly #undecided = new Map<string, Set<number>>();
@@ -40,11 +37,16 @@ export class InOrder {
     this.#state = state;
   }
 
+  /** Sources of which it knows more than the state: as a rule those of which something waits for its agent. */
+  get size(): number {
+    return this.#passed.size;
+  }
+
   /**
    * What to do with number `n` of a source whose floor is `floor`.
    *
-   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided. `pending`: it passed before and is
-   * being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
+   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided, or closed by a floor, be the message
+   * that brought it decided or not. `pending`: it was taken before and is being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
    * taking it twice.
    */
   admit(source: NumberedSource, n: number): "take" | "repeat" | "pending" | "early" | "late" {
@@ -55,14 +57,13 @@ export class InOrder {
     // After a takeover, messages that were consumed above the position are not read again, so nobody else counts them.
     while (known?.above.has(passed + 1) === true) passed += 1;
     const isNext = n === passed + 1;
-    this.#passed.set(key, isNext ? n : passed);
+    this.#note(key, isNext ? n : passed);
     if (isNext) {
       this.#undecidedOf(key).add(n);
       return "take";
     }
     if (n > passed) return "early";
-    if (this.#undecided.get(key)?.has(n) === true) return "pending";
-    return n < source.floor || (known !== undefined && isDecided(known, n)) ? "repeat" : "pending";
+    return this.#undecided.get(key)?.has(n) === true ? "pending" : "repeat";
   }
 
   /** A number that was taken is decided. */
@@ -70,6 +71,12 @@ export class InOrder {
     const undecided = this.#undecided.get(key);
     undecided?.delete(n);
     if (undecided?.size === 0) this.#undecided.delete(key);
+    this.#note(key, this.#passed.get(key) ?? 0);
+  }
+
+  #note(key: string, passed: number): void {
+    if (passed > (this.#state.sources.get(key)?.low ?? 0)) this.#passed.set(key, passed);
+    else this.#passed.delete(key);
   }
 
   /**

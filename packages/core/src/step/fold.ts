@@ -4,7 +4,7 @@
  */
 import { encodeValue } from "../format/codec/msgpack.ts";
 import type { AgentState, Answer } from "./state.ts";
-import type { PartitionState } from "../format/partition.ts";
+import type { PartitionState, SourceState } from "../format/partition.ts";
 import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../format/record.ts";
 import { patch } from "../format/codec/delta.ts";
 import { answerMsMax, answersBytesMax, stintsMax, stintSilenceMsMax } from "../agent/limits.ts";
@@ -69,34 +69,47 @@ export function foldStep(before: AgentState | undefined, entry: Pick<StepEntry, 
 function foldOrigin(state: PartitionState, origin: Origin | undefined): void {
   if (origin === undefined) return;
   let source = state.sources.get(origin.source);
-  if (source === undefined) {
-    source = emptySource(0, origin.at);
-    state.sources.set(origin.source, source);
-  }
+  source ??= emptySource(0, origin.at);
   decide(source, origin.n, origin.closed);
-  source.at = Math.max(source.at, origin.at);
+  heardOf(state, origin.source, source, origin.at);
+}
+
+/** Those that were silent the longest stand first. */
+function heardOf(state: PartitionState, key: string, source: SourceState, at: number): void {
+  source.at = Math.max(source.at, at);
+  state.sources.delete(key);
+  state.sources.set(key, source);
 }
 
 function foldOpening(state: PartitionState, stint: string, place: number, at: number): void {
   forgetStints(state, at);
   const key = `stint:${stint}`;
-  const source = state.sources.get(key);
-  if (source === undefined) state.sources.set(key, emptySource(place, at));
-  else {
-    source.place = Math.max(source.place, place);
-    source.at = Math.max(source.at, at);
-  }
+  const source = state.sources.get(key) ?? emptySource(place, at);
+  source.place = Math.max(source.place, place);
+  heardOf(state, key, source, at);
 }
 
-/** By the mailbox's times alone, so that no host's clock decides what is late. */
+/**
+ * By the mailbox's times alone, so that no host's clock decides what is late. Many at once, when the first has been silent
+ * for a while longer than it must: at each opening, that would be a walk over all of them.
+ */
 function forgetStints(state: PartitionState, at: number): void {
-  if (state.sources.size <= stintsMax) return;
-  const stints = [...state.sources].filter(([key]) => key.startsWith("stint:")).toSorted((a, b) => a[1].at - b[1].at);
+  if (state.sources.size <= stintsMax || oldestStintAt(state) > at - stintSilenceMsMax - stintsForgottenMs) return;
+  const stints = [...state.sources].filter(([key]) => isStint(key));
   for (const [key, source] of stints.slice(0, Math.max(0, stints.length - stintsMax))) {
     if (source.at > at - stintSilenceMsMax) return;
     state.forgottenPlace = Math.max(state.forgottenPlace, source.place);
     state.sources.delete(key);
   }
+}
+
+function oldestStintAt(state: PartitionState): number {
+  for (const [key, { at }] of state.sources) if (isStint(key)) return at;
+  return Infinity;
+}
+
+function isStint(key: string): boolean {
+  return key.startsWith("stint:");
 }
 
 function foldSends(state: PartitionState, sends: readonly NumberedSend[]): void {
@@ -150,3 +163,5 @@ function sizeOf(answer: Answer): number {
 }
 
 const answerBytesBase = 64;
+/** How much is forgotten at once: what fell silent within so long. */
+const stintsForgottenMs = stintSilenceMsMax / 10;

@@ -314,29 +314,70 @@ test("a large object whose keys change their order is not written whole", () => 
   expectExact(wide, { ...rest, k0 });
 });
 
-// --- speed and safety -------------------------------------------------------------------------------------------------
+// --- work and safety --------------------------------------------------------------------------------------------------
 
-test("an append to 60,000 elements is found in far less than the copy of the array costs to store", () => {
-  const list = turns(60_000);
-  const before = state(list);
-  const after = state([...list, large]);
+/** A value whose arrays and objects, at any depth, tell of every look into them. */
+function counted(value: unknown, look: () => void): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const copy = Array.isArray(value)
+    ? value.map((element) => counted(element, look))
+    : Object.fromEntries(Object.entries(value).map(([key, held]) => [key, counted(held, look)]));
+  return new Proxy(copy, {
+    get: (target, key, receiver) => {
+      look();
+      return Reflect.get(target, key, receiver) as unknown;
+    },
+    ownKeys: (target) => {
+      look();
+      return Reflect.ownKeys(target);
+    },
+  });
+}
+
+function looksOf(make: (look: () => void) => [before: unknown, after: unknown]): number {
+  let looks = 0;
+  const [before, after] = make(() => (looks += 1));
+  looks = 0;
   diff(before, after);
-  const start = performance.now();
-  for (let round = 0; round < 10; round += 1) diff(before, after);
-  expect((performance.now() - start) / 10).toBeLessThan(15);
+  return looks;
+}
+
+test("an append to 60,000 elements is found by a look at each, and at none of their insides", () => {
+  const count = 60_000;
+  let within = 0;
+  const list = turns(count).map((element) => counted(element, () => (within += 1)));
+  const looks = looksOf((look) => {
+    const listOf = (elements: readonly unknown[]): unknown =>
+      new Proxy([...elements], {
+        get: (target, key, receiver) => {
+          look();
+          return Reflect.get(target, key, receiver) as unknown;
+        },
+      });
+    return [{ turns: listOf(list) }, { turns: listOf([...list, large]) }];
+  });
+  expect(looks).toBeLessThan(3 * count);
+  // The size of the whole is looked for only until it is above that of the change.
+  expect(within).toBeLessThan(1_000);
 });
 
-function nest(leaf: number): unknown {
+function nest(leaf: number, depthMax: number = 200): unknown {
   let value: unknown = [leaf, leaf + 1];
-  for (let depth = 0; depth < 200; depth += 1) value = [depth, value, "x", [depth]];
+  for (let depth = 0; depth < depthMax; depth += 1) value = [depth, value, "x", [depth]];
   return value;
 }
 
-test("arrays within arrays, all with new references, are compared in time that grows with their size", () => {
-  const start = performance.now();
+function looksAtNests(depthMax: number): number {
+  return looksOf((look) => [counted(nest(1, depthMax), look), counted([nest(2, depthMax), nest(3, depthMax)], look)]);
+}
+
+test("arrays within arrays, all with new references, cost no more than a look at each level from each one above", () => {
   expectExact(nest(1), nest(2));
   expectExact(nest(1), [nest(2), nest(3)]);
-  expect(performance.now() - start).toBeLessThan(2_000);
+  expect(looksAtNests(8)).toBeGreaterThan(8);
+  // Twice as deep: at most four times the work, where a walk that branches at each level would never end.
+  expect(looksAtNests(16) / looksAtNests(8)).toBeLessThan(5);
+  expect(looksAtNests(200) / looksAtNests(100)).toBeLessThan(5);
 });
 
 test("a delta that does not fit its value, or is damaged, gives a value or a corrupt error", () => {

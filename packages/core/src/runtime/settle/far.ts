@@ -72,14 +72,23 @@ export async function takeInFar(
   for (const [bucket, names] of buckets) {
     if (!isNear(bucket, world.clock.now())) continue;
     for (const name of names) {
-      if (await takeIn(world, loop, name, observe)) loop.takenBuckets.push(name);
+      if (loop.unreadableBuckets.has(name)) continue;
+      if (await takeIn(world, loop, name, observe)) {
+        loop.takenBuckets.push(name);
+        // Together with the line above, and of what is named now: a settle may have come between (V1, V2).
+        const left = buckets.get(bucket)?.filter((other) => other !== name) ?? [];
+        if (left.length > 0) buckets.set(bucket, left);
+        else buckets.delete(bucket);
+      } else loop.unreadableBuckets.add(name);
     }
-    buckets.delete(bucket);
   }
   loop.armNear();
 }
 
-/** One that cannot be read is reported and left where it is: nobody can know whom it would have woken (D9). */
+/**
+ * One that cannot be read is reported, stays where it is and stays named: nobody can know whom it would have woken, and
+ * it may be mended (D9). The next owner tries again.
+ */
 async function takeIn(world: World, loop: PartitionLoop, name: string, observe: Observe): Promise<boolean> {
   const { wakeUps } = loop.state;
   try {

@@ -18,7 +18,7 @@ import type { Commit } from "../commit.ts";
 import { insist, type World, write } from "../insist.ts";
 import type { PartitionLoop } from "../partition.ts";
 import { captureFar, type FarWakeUps, settleFar } from "./far.ts";
-import { emptyRun, grow, type Grown, type Kept } from "../run.ts";
+import { emptyRun, foldRun, grow, type Grown, type Kept } from "../run.ts";
 
 export interface Settling {
   readonly world: World;
@@ -178,7 +178,10 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
     if (answer.outcome === "stored") {
       activation.head = { etag: answer.etag, epoch, seq, kept: grown };
       activation.headLife = lives;
-      if (activation.lives === lives) activation.steps = activation.steps.slice(written);
+      if (activation.lives === lives) {
+        activation.settled = state;
+        activation.steps = activation.steps.slice(written);
+      }
       activation.isUnsettled = activation.lives !== lives || activation.steps.length > 0;
       // Only now: a superseded object may go when the swap that superseded it is known to have succeeded.
       if (grown !== undefined && grown.superseded.length > 0) {
@@ -209,6 +212,10 @@ function takeUpFound(activation: Activation, found: StoredObject | undefined, na
   }
   activation.head = head;
   if (head !== undefined && activation.headLife === activation.lives) {
+    activation.settled = foldRun(
+      activation.settled,
+      activation.steps.filter(({ seq }) => seq <= head.seq),
+    );
     activation.steps = activation.steps.filter(({ seq }) => seq > head.seq);
   }
 }
