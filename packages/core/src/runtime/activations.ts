@@ -45,6 +45,7 @@ export interface Activation {
   isUnsettled: boolean;
   /** Monotonic, of its last work. */
   usedAt: number;
+  /** Why it cannot be read; of one that was given up, until it is durably gone. */
   error: DormouseError | undefined;
   waiting: ((activation: Activation) => void)[];
 }
@@ -94,12 +95,26 @@ export class Activations {
   passivate(activation: Activation): boolean {
     const isHeld = activation.phase === "loading" || activation.uncommitted > 0 || activation.isUnsettled;
     if (isHeld) return false;
+    // Its head covers them.
+    this.#options.tails.delete(activation.agent);
     return this.#byAgent.delete(activation.agent);
   }
 
   /** Drops an agent that could not be read, to try again. */
   forget(activation: Activation): void {
     this.#byAgent.delete(activation.agent);
+  }
+
+  /**
+   * Makes an agent that cannot be read one that is gone. Its numbers count on from above all that it can have had, so
+   * that no id is ever made twice.
+   */
+  giveUpUnread(activation: Activation): void {
+    if (activation.phase !== "unreadable") return;
+    activation.phase = "ready";
+    const tail = this.#options.tails.get(activation.agent) ?? [];
+    const known = tail.map((entry) => (entry.kind === "step" || entry.kind === "remove" ? entry.seq : 0));
+    activation.seqBefore = Math.max(activation.head?.seq ?? 0, ...known);
   }
 
   #begin(agent: Address): Activation {
@@ -140,20 +155,27 @@ export class Activations {
 
   async #readHead(activation: Activation): Promise<void> {
     const { world, tails } = this.#options;
-    let head = await readHead(world, activation.agent);
+    const name = headKey(activation.agent);
+    const tail = tails.get(activation.agent) ?? [];
+    // All that came before is over: of an agent that was removed since, not even its head need be readable.
+    const removedAt = tail.findLastIndex(({ kind }) => kind === "remove");
+    let object = await insist(world, () => world.store.get(name));
     for (;;) {
-      activation.head = head;
+      activation.head = object === undefined ? undefined : unknownHead(world, object);
       try {
-        if (head !== undefined) await this.#restore(activation, head);
+        if (object !== undefined) await this.#restore(activation, (activation.head = asRead(object, name)));
         break;
       } catch (error) {
         // Merged meanwhile by an owner that is late: missing only if a fresh head still names it (DESIGN section 11).
-        const again = await readHead(world, activation.agent);
-        if (again?.etag === head?.etag) throw error;
-        head = again;
+        const again = await insist(world, () => world.store.get(name));
+        if (again?.etag === object?.etag) {
+          if (removedAt < 0) throw error;
+          break;
+        }
+        object = again;
       }
     }
-    for (const entry of tails.get(activation.agent) ?? []) applyEntry(activation, entry);
+    for (const entry of tail.slice(Math.max(0, removedAt))) applyEntry(activation, entry);
     activation.isUnsettled = tails.has(activation.agent);
     activation.committed = activation.state;
   }
@@ -186,6 +208,14 @@ export async function readHead(world: World, agent: Address): Promise<ReadHead |
 export function asRead({ bytes, etag }: StoredObject, name: string): ReadHead {
   const { epoch, seq, run, chapter } = decodeHead(bytes, name);
   return { etag, epoch, seq, kept: run === undefined ? undefined : { run, chapter } };
+}
+
+/**
+ * A head that does not tell its number stands for the highest that its agent can have come to: nobody takes a step in
+ * each millisecond since 1970.
+ */
+function unknownHead({ clock }: World, { etag }: StoredObject): ReadHead {
+  return { etag, epoch: 0, seq: clock.now(), kept: undefined };
 }
 
 /** Brings an agent over one entry of a journal; what its head already covers is skipped. */

@@ -30,6 +30,7 @@ import { fold, foldStep } from "../step/fold.ts";
 import type { Known, Registry } from "../step/registry.ts";
 import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
 import {
+  answerTo,
   type EffectResult,
   type InlineAction,
   type Outcome,
@@ -41,7 +42,7 @@ import { type Activation, Activations } from "./activations.ts";
 import type { Caution, Cautious } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
 import { pause, type World } from "./insist.ts";
-import type { QuarantineView, Readable } from "./reads.ts";
+import type { QuarantineView, Readable, Resumed } from "./reads.ts";
 import { Reader, type Ticket } from "./reader.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
 import { Outbox } from "./release/outbox.ts";
@@ -264,13 +265,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       partition: this.partition,
       why: `a message of a forgotten stint: id=${envelope.id}`,
     });
-    if (envelope.ask === undefined) return;
     const error = encodeError(unknownOutcome(envelope));
-    publishAnswer(this.#options.channel, {
-      id: envelope.id,
-      replyTo: envelope.ask.replyTo,
-      answer: { ok: false, seq: 0, error },
-    });
+    for (const given of answerTo(envelope, { ok: false, seq: 0, error })) publishAnswer(this.#options.channel, given);
   }
 
   #deliver(envelope: Envelope, origin: Origin, ticket: Ticket): void {
@@ -380,7 +376,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (isFirst && envelope.body.kind === "event" && !parseAddress(envelope.to).key.startsWith("~")) {
       // Begun by a plain message, as children never are: two steps, init and then the event, of which only the second decides the message.
       const start = { kind: "start", message: envelope, input: undefined, child: undefined, isImplied: true } as const;
-      const outcome = this.#step(activation, known, start, undefined);
+      // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
+      const outcome = this.#step(activation, known, start, undefined, origin === undefined);
       if (outcome.kind === "passed") {
         if (origin !== undefined) this.#pass(envelope, origin, outcome.why, outcome.answers);
         return;
@@ -391,13 +388,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** Another copy of an ask, sent because no answer came: it attaches, or is answered again, and never runs again. */
   #answerRepeat(activation: Activation, envelope: Envelope, origin: Origin): boolean {
-    const { ask } = envelope;
-    if (ask?.isRepeat !== true) return false;
+    if (envelope.ask?.isRepeat !== true) return false;
     const kept = this.state.answers.get(envelope.id);
     const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
-    const answer = kept?.answer ?? { ok: false as const, seq: 0, error: encodeError(unknownOutcome(envelope)) };
-    const answers = isOpen ? [] : [{ id: envelope.id, replyTo: ask.replyTo, answer }];
-    this.#pass(envelope, origin, "repeat", answers);
+    const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
+    this.#pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
   }
 
@@ -407,14 +402,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     body: Extract<Body, { kind: "command" }>,
     origin: Origin,
   ): void {
-    const known = this.#known(activation, activation.state?.path ?? []);
     switch (body.command) {
-      case "terminate":
+      case "terminate": {
+        const known = this.#known(activation, activation.state?.path ?? []);
         if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
         else this.#step(activation, known, { kind: "end", how: "terminate", message: envelope }, origin);
         return;
+      }
       case "remove":
-        this.#remove(activation, known, envelope, origin);
+        this.#remove(activation, envelope, origin);
         return;
       case "resume":
       case "skip":
@@ -422,24 +418,24 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     }
   }
 
-  #remove(activation: Activation, known: Known | DormouseError, envelope: Envelope, origin: Origin): void {
-    const { ask } = envelope;
-    if (activation.error !== undefined) {
-      // Its last number is not known, and a new life must count on from it: no id is ever made twice.
-      this.#setAside(activation, envelope, origin, activation.error);
-      return;
+  #remove(activation: Activation, envelope: Envelope, origin: Origin): void {
+    const { agent } = activation;
+    const wasThere = activation.state !== undefined || activation.phase === "unreadable";
+    // What was kept is of the life that ends: taken by the next one, it would be a stranger's.
+    const count = this.state.shelf.get(agent)?.length ?? 0;
+    if (count > 0) this.#add({ kind: "unshelve", agent, count }, 32, () => undefined);
+    if (this.state.quarantine.has(agent)) {
+      this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
     }
+    this.activations.giveUpUnread(activation);
     const seq = activation.state?.seq ?? activation.seqBefore;
-    const answers: GivenAnswer[] =
-      ask === undefined
-        ? []
-        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq, value: activation.state !== undefined } }];
+    const known = this.#known(activation, activation.state?.path ?? []);
     if (activation.state?.status === "active" && !(known instanceof DormouseError)) {
       this.#step(activation, known, { kind: "end", how: "terminate", message: withoutAsk(envelope) }, undefined);
     }
-    if (activation.state !== undefined) this.#forget(activation, activation.state.seq);
+    if (wasThere) this.#forget(activation, activation.state?.seq ?? activation.seqBefore);
     // Last, so that its answer is let out only when the agent is durably gone.
-    this.#pass(envelope, origin, "removed", answers);
+    this.#pass(envelope, origin, "removed", answerTo(envelope, { ok: true, seq, value: wasThere }));
   }
 
   #forget(activation: Activation, seq: number): void {
@@ -448,6 +444,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.live = undefined;
     this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
+      activation.error = undefined;
       activation.steps = [];
       activation.lives += 1;
       this.#letRun(activation, undefined);
@@ -468,7 +465,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         `the agent is set aside until someone resumes it (dormouse resume ${agent}): ${quarantine.error.message}`,
       );
     }
-    if (activation.error !== undefined) return activation.error;
+    if (activation.phase === "unreadable" && activation.error !== undefined) return activation.error;
     const known = this.#options.registry.find(type, path);
     if (known === undefined) {
       return new DormouseError(
@@ -489,7 +486,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return known;
   }
 
-  #step(activation: Activation, known: Known, input: StepInput, origin: Origin | undefined): Outcome {
+  #step(
+    activation: Activation,
+    known: Known,
+    input: StepInput,
+    origin: Origin | undefined,
+    isWithNext: boolean = false,
+  ): Outcome {
     const { world, settings, restoreEveryStep } = this.#options;
     const { agent, state, live } = activation;
     const restore = restoreEveryStep ? restorer(state) : undefined;
@@ -505,14 +508,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       freezeContexts: settings.freezeContexts,
       stateBytesMax: settings.stateBytesMax,
     });
-    if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin);
+    if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin, isWithNext);
     else if (origin !== undefined || outcome.sends.length > 0) {
       this.#passOf(agent, origin, outcome.why, outcome.answers, this.#number(agent, outcome.sends));
     }
     return outcome;
   }
 
-  #stepped(activation: Activation, outcome: Extract<Outcome, { kind: "stepped" }>, origin: Origin | undefined): void {
+  #stepped(activation: Activation, outcome: Stepped, origin: Origin | undefined, isWithNext: boolean): void {
     const { observe, channel, app } = this.#options;
     const { agent } = activation;
     const { state, live } = outcome.after;
@@ -535,7 +538,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.state = state;
     activation.live = live;
     const release = this.#releaseOf(sends, outcome.answers);
-    this.#addOf(activation, entry, entryBytesBase + bytesAtMost(outcome.cause, recordBytesMax), () => {
+    const bytes = entryBytesBase + bytesAtMost(outcome.cause, recordBytesMax);
+    const released = (): void => {
       activation.committed = state;
       activation.steps.push(historyStep(entry));
       observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error });
@@ -545,7 +549,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       for (const action of outcome.actions) this.#runAction(agent, action);
       publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
       observe({ kind: "released", agent, seq: state.seq });
-    });
+    };
+    this.#addOf(activation, entry, bytes, released, isWithNext);
   }
 
   #number(from: Address, sends: readonly Send[]): NumberedSend[] {
@@ -587,27 +592,42 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#add({ kind: "shelve", origin, envelope }, entryBytesBase + 256, () => undefined);
       return;
     }
-    const answer = { ok: false as const, seq: 0, error: encodeError(why) };
-    this.#pass(envelope, origin, "set-aside", [{ id: envelope.id, replyTo: envelope.ask.replyTo, answer }]);
+    this.#pass(envelope, origin, "set-aside", answerTo(envelope, { ok: false, seq: 0, error: encodeError(why) }));
   }
 
   #resumeAgent(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
     const { agent } = activation;
-    const wasSetAside = this.state.quarantine.has(agent);
-    if (wasSetAside) this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
+    const quarantine = this.state.quarantine.get(agent);
     const shelved = this.state.shelf.get(agent) ?? [];
-    if (command === "skip" && shelved.length > 0) this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
-    const { ask } = envelope;
-    const answers: GivenAnswer[] =
-      ask === undefined
-        ? []
-        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq: 0, value: wasSetAside } }];
-    this.#pass(envelope, origin, command, answers);
     const wasUnreadable = activation.phase === "unreadable";
+    if (quarantine === undefined && shelved.length === 0 && !wasUnreadable && activation.state === undefined) {
+      const error = encodeError(this.#whyNotThere(activation));
+      this.#pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error }));
+      return;
+    }
+    const wasSetAside = quarantine !== undefined;
+    // What an agent stumbled over need not be a message, nor one that is kept: then none of those is at fault.
+    const [first] = shelved;
+    const isSkipped = command === "skip" && first !== undefined && quarantine?.messageId === first.id;
+    if (wasSetAside) this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
+    if (isSkipped) this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
+    const value: Resumed = { wasSetAside, isSkipped };
+    this.#pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
     if (wasUnreadable) this.activations.forget(activation);
     this.#takeShelf(agent);
     // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
     if ((wasSetAside || wasUnreadable) && this.state.busy.has(agent)) this.#resumeWork(agent);
+  }
+
+  #whyNotThere(activation: Activation): DormouseError {
+    const known = this.#known(activation, []);
+    if (known instanceof DormouseError) return known;
+    const { agent } = activation;
+    return new DormouseError(
+      "conflict",
+      "agent.not-started",
+      `there is no such agent, so there is nothing to take back: agent=${agent}`,
+    );
   }
 
   /** Takes what is on an agent's shelf, in order, as far as it can step. */
@@ -642,13 +662,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#options.commit.add(this, entry, bytes, released, isWithNext);
   }
 
-  #addOf(activation: Activation, entry: Entry, bytes: number, release: () => void): void {
+  #addOf(activation: Activation, entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
     activation.uncommitted += 1;
-    this.#add(entry, bytes, () => {
+    const released = (): void => {
       activation.uncommitted -= 1;
       activation.isUnsettled = true;
       release();
-    });
+    };
+    this.#add(entry, bytes, released, isWithNext);
   }
 
   /** What a durable entry lets out (P2). */

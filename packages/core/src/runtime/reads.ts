@@ -88,6 +88,13 @@ export interface QuarantineView {
   readonly shelved: number;
 }
 
+/** What came of taking an agent back. */
+export interface Resumed {
+  readonly wasSetAside: boolean;
+  /** Whether a kept message was dropped: the one that the agent had stumbled over. */
+  readonly isSkipped: boolean;
+}
+
 /** The most that a store lists at once. */
 const namesAtOnce = 1_000;
 

@@ -802,7 +802,8 @@ function refuse(message: Envelope, seq: number, error: ErrorData): GivenAnswer[]
   return answerTo(message, { ok: false, seq, error });
 }
 
-function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
+/** The answer to a message, if it is an ask. */
+export function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
   return message.ask === undefined ? [] : [{ id: message.id, replyTo: message.ask.replyTo, answer }];
 }
 
