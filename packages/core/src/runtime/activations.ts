@@ -3,7 +3,7 @@
  *
  * Owns: what is in memory of each agent, speculative and committed; the queue of work for those being loaded.
  * Leaves to others: steps (`partition.ts`), heads (`settle/settle.ts`).
- * Called by partition: `use`, `passivate`.
+ * Called by partition: `use`, `giveUpUnread`, `forget`; by settler: `values`, `passivate`; by reads: `use`, `values`.
  *
  * A1  Work for an agent runs in the order it came; an agent that is loading holds up no other.
  * A2  An agent leaves memory only when all that memory holds of it is settled: then its head is the whole truth.
@@ -19,6 +19,7 @@ import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
 import { insist, type World } from "./insist.ts";
 import { foldRun, type Kept, readRun } from "./run.ts";
+import { supervise } from "./supervise.ts";
 
 export interface Activation {
   readonly agent: Address;
@@ -47,7 +48,7 @@ export interface Activation {
   usedAt: number;
   /** Why it cannot be read; of one that was given up, until it is durably gone. */
   error: DormouseError | undefined;
-  waiting: ((activation: Activation) => void)[];
+  waiting: Work[];
 }
 
 export interface ActivationsOptions {
@@ -56,7 +57,12 @@ export interface ActivationsOptions {
   /** Entries of agents that are in journals and not yet in heads, from a takeover. */
   readonly tails: Map<Address, Entry[]>;
   readonly loaded: (activation: Activation) => void;
+  /** What no one can go on from: the host ends. */
+  readonly failed: (error: unknown) => void;
 }
+
+/** What is to be done with an agent when it is in memory. */
+export type Work = (activation: Activation) => void | Promise<void>;
 
 export class Activations {
   readonly #options: ActivationsOptions;
@@ -79,11 +85,12 @@ export class Activations {
   }
 
   /** Runs `work` on the agent, at once if it is in memory, else when it is loaded (A1); whether it ran at once. */
-  use(agent: Address, work: (activation: Activation) => void): boolean {
+  use(agent: Address, work: Work): boolean {
+    const { world, failed } = this.#options;
     const known = this.#byAgent.get(agent);
     if (known !== undefined && known.phase !== "loading") {
-      known.usedAt = this.#options.world.clock.monotonic();
-      work(known);
+      known.usedAt = world.clock.monotonic();
+      void supervise(() => work(known), failed);
       return true;
     }
     const activation = known ?? this.#begin(agent);
@@ -136,7 +143,7 @@ export class Activations {
       waiting: [],
     };
     this.#byAgent.set(agent, activation);
-    void this.#load(activation);
+    void supervise(() => this.#load(activation), this.#options.failed);
     return activation;
   }
 
@@ -145,12 +152,15 @@ export class Activations {
       await this.#readHead(activation);
       activation.phase = "ready";
     } catch (error) {
-      if (!(error instanceof DormouseError) || error.kind === "closed") return;
-      activation.error = error;
+      if (error instanceof DormouseError && error.kind === "closed") return;
+      // The store gave no answer for too long: that says nothing of the agent.
+      if (error instanceof DormouseError && error.kind === "unavailable") throw error;
+      activation.error = error instanceof DormouseError ? error : unreadable(error);
       activation.phase = "unreadable";
     }
-    this.#options.loaded(activation);
-    for (const work of activation.waiting.splice(0)) work(activation);
+    const { loaded, failed } = this.#options;
+    loaded(activation);
+    for (const work of activation.waiting.splice(0)) void supervise(() => work(activation), failed);
   }
 
   async #readHead(activation: Activation): Promise<void> {
@@ -161,7 +171,7 @@ export class Activations {
     const removedAt = tail.findLastIndex(({ kind }) => kind === "remove");
     let object = await insist(world, () => world.store.get(name));
     for (;;) {
-      activation.head = object === undefined ? undefined : unknownHead(world, object);
+      activation.head = undefined;
       try {
         if (object !== undefined) await this.#restore(activation, (activation.head = asRead(object, name)));
         break;
@@ -169,6 +179,7 @@ export class Activations {
         // Merged meanwhile by an owner that is late: missing only if a fresh head still names it (DESIGN section 11).
         const again = await insist(world, () => world.store.get(name));
         if (again?.etag === object?.etag) {
+          if (object !== undefined) activation.head ??= unknownHead(world, object);
           if (removedAt < 0) throw error;
           break;
         }
@@ -188,6 +199,11 @@ export class Activations {
     const { base, steps } = await readRun(this.#options.world, kept.run);
     activation.state = foldRun(base, steps);
   }
+}
+
+/** A state that cannot be had from what is stored, for a reason that nobody foresaw: of this agent alone (D9). */
+export function unreadable(cause: unknown): DormouseError {
+  return new DormouseError("corrupt", "state.unreadable", String(cause), { cause });
 }
 
 /** A head as it stands in the store. */

@@ -38,7 +38,7 @@ import {
   type StepInput,
   takeStep,
 } from "../step/step.ts";
-import { type Activation, Activations } from "./activations.ts";
+import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
 import type { Caution, Cautious } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
 import { pause, type World } from "./insist.ts";
@@ -101,9 +101,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.partition = options.partition;
     this.epoch = options.epoch;
     this.state = options.state;
-    const { world, mailbox, partition, commit, app, settings, observe } = options;
+    const { world, mailbox, partition, commit, app, settings, observe, failed } = options;
     this.#inOrder = new InOrder(this.state);
-    this.#timers = new Timers(world.clock, (agent) => this.#wake(agent));
+    this.#timers = new Timers({ clock: world.clock, wake: (agent) => this.#wake(agent), failed });
     this.#outbox = new Outbox({
       world,
       mailbox,
@@ -116,6 +116,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       partition,
       tails: options.tails,
       loaded: (activation) => this.#loaded(activation),
+      failed,
     });
     this.#reader = new Reader(
       {
@@ -163,15 +164,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   settledUpToNow(): void {
     this.#entriesUnsettled = 0;
-  }
-
-  /** Calls `tell` when the agent is in memory. */
-  use(agent: Address, tell: (activation: Activation) => void): boolean {
-    return this.activations.use(agent, tell);
-  }
-
-  inMemory(): Iterable<Activation> {
-    return this.activations.values();
   }
 
   /** A sealed journal refuses the next record, and the host ends (D5). */
@@ -291,14 +283,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   /** Work of one agent: at once if it is in memory, noted and alone under caution; whether it was done at once. */
-  #do(agent: Address, id: string, work: (activation: Activation) => void | Promise<void>): boolean {
-    const { caution, failed } = this.#options;
-    if (!caution.isOn) {
-      return this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).catch(failed));
-    }
+  #do(agent: Address, id: string, work: Work): boolean {
+    const { caution } = this.#options;
+    if (!caution.isOn) return this.activations.use(agent, work);
     const run = (): Promise<void> =>
       new Promise((resolve) => {
-        this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).then(resolve, failed));
+        this.activations.use(agent, async (activation) => {
+          await work(activation);
+          resolve();
+        });
       });
     caution.add({ partition: this, agent, id, run });
     return false;
@@ -308,7 +301,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return this.state.notes.get(id) ?? 0;
   }
 
-  note(_agent: Address, id: string): Promise<void> {
+  note(id: string): Promise<void> {
     return new Promise((resolve) => this.#add({ kind: "note", id }, 64, resolve));
   }
 
@@ -478,9 +471,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       try {
         activation.live = decode(known.machine, activation.state.machine);
       } catch (error) {
-        return error instanceof DormouseError
-          ? error
-          : new DormouseError("corrupt", "state.unreadable", String(error), { cause: error });
+        return error instanceof DormouseError ? error : unreadable(error);
       }
     }
     return known;
