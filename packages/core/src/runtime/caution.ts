@@ -7,7 +7,7 @@
  * sets its agent aside, and no other.
  *
  * Owns: the queue of work, and whether caution is on.
- * Called by partition: `add`; by host: `idle`. Calls a partition's `note`, `unnote`, `blame`.
+ * Called by partition: `add`, `addNext`; by host: `idle`, `end`. Calls a partition's `note`, `unnote`, `blame`.
  */
 import type { Address } from "../agent/address.ts";
 import { supervise } from "./supervise.ts";
@@ -23,7 +23,8 @@ export interface Cautious {
   blame(agent: Address, id: string): void;
 }
 
-interface Work {
+/** Work that is done alone. */
+export interface Lone {
   readonly partition: Cautious;
   readonly agent: Address;
   readonly id: string;
@@ -34,7 +35,7 @@ interface Work {
 const deathsMax = 2;
 
 export class Caution {
-  readonly #queue: Work[] = [];
+  readonly #queue: Lone[] = [];
   readonly #failed: (error: unknown) => void;
   #isOn: boolean;
   #isRunning = false;
@@ -51,8 +52,18 @@ export class Caution {
     return this.#isOn || this.#isRunning;
   }
 
-  add(work: Work): void {
+  add(work: Lone): void {
     this.#queue.push(work);
+    this.#begin();
+  }
+
+  /** Before all that waits. */
+  addNext(works: readonly Lone[]): void {
+    this.#queue.unshift(...works);
+    this.#begin();
+  }
+
+  #begin(): void {
     if (!this.#isRunning) void supervise(() => this.#run(), this.#failed);
   }
 

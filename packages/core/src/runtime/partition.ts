@@ -39,7 +39,7 @@ import {
   takeStep,
 } from "../step/step.ts";
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
-import type { Caution, Cautious } from "./caution.ts";
+import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
 import { pause, type World } from "./insist.ts";
 import type { QuarantineView, Readable, Resumed } from "./reads.ts";
@@ -286,6 +286,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #do(agent: Address, id: string, work: Work): boolean {
     const { caution } = this.#options;
     if (!caution.isOn) return this.activations.use(agent, work);
+    caution.add(this.#alone(agent, id, work));
+    return false;
+  }
+
+  #alone(agent: Address, id: string, work: Work): Lone {
     const run = (): Promise<void> =>
       new Promise((resolve) => {
         this.activations.use(agent, async (activation) => {
@@ -293,8 +298,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
           resolve();
         });
       });
-    caution.add({ partition: this, agent, id, run });
-    return false;
+    return { partition: this, agent, id, run };
   }
 
   noted(id: string): number {
@@ -623,18 +627,27 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** Takes what is on an agent's shelf, in order, as far as it can step. */
   #takeShelf(agent: Address): void {
-    this.activations.use(agent, (activation) => {
-      const shelved = [...(this.state.shelf.get(agent) ?? [])];
-      for (const envelope of shelved) {
-        const { body } = envelope;
-        const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
-        const known = this.#known(activation, path);
-        if (known instanceof DormouseError) return;
-        // In one record with its step: alone, it would lose the message.
-        this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
-        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined);
-      }
-    });
+    const { caution } = this.#options;
+    const works = (this.state.shelf.get(agent) ?? []).map((envelope) => ({
+      id: envelope.id,
+      work: (activation: Activation): void => this.#takeOffShelf(activation, envelope),
+    }));
+    if (!caution.isOn) for (const { work } of works) this.activations.use(agent, work);
+    // What came for the agent since waits there already, and must not overtake what was kept (D1).
+    else caution.addNext(works.map(({ id, work }) => this.#alone(agent, id, work)));
+  }
+
+  #takeOffShelf(activation: Activation, envelope: Envelope): void {
+    const { agent } = activation;
+    // One before it could not be taken, or it was taken or dropped since.
+    if (this.state.shelf.get(agent)?.[0] !== envelope) return;
+    const { body } = envelope;
+    const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
+    const known = this.#known(activation, path);
+    if (known instanceof DormouseError) return;
+    // In one record with its step: alone, it would lose the message.
+    this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
+    this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined);
   }
 
   // ------------------------------------------------------------------------------------------------------ entries, release
