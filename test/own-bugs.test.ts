@@ -68,9 +68,12 @@ async function begin(): Promise<{ client: Client; incarnation: Incarnation; brok
 
 const bug = { kind: "internal", code: "host.failed" };
 
-test.for(["in memory", "asleep"])("in the step of a message to an agent that is %s", async (where) => {
+test.for([
+  { where: "in memory", asleep: 0 },
+  { where: "asleep", asleep: 1 },
+])("in the step of a message to an agent that is $where", async ({ asleep }) => {
   const { client, incarnation, broken } = await begin();
-  if (where === "asleep") expect(await incarnation.passivateAll()).toBe(1);
+  expect(asleep === 0 ? 0 : await incarnation.passivateAll()).toBe(asleep);
   broken.looksLeft = 1;
   await client.agent(sleeper, "one").send({ type: "ping" });
   expect(await incarnation.ended).toMatchObject(bug);

@@ -94,6 +94,16 @@ function doc(draft: "drafting" | "writing"): AnyAgentDefinition {
 /** Too long for a head, also compressed. */
 const longText = Array.from({ length: 4_000 }, (_, index) => Math.sin(index)).join();
 
+/** Passes edits on to a doc of its own. */
+function desk(draft: "drafting" | "writing"): readonly AnyAgentDefinition[] {
+  const child = doc(draft);
+  const machine = setup({ actors: { doc: child.logic } }).createMachine({
+    invoke: { id: "doc", src: "doc" },
+    on: { edit: { actions: sendTo("doc", ({ event }) => event) } },
+  });
+  return [child, agent("desk", { machine })];
+}
+
 async function codeOf(call: Promise<unknown>): Promise<string> {
   return call.then(
     () => "none",
@@ -213,34 +223,24 @@ test.for([1, 2, 3, 4])(
   },
 );
 
+/** The key of a child that was set aside, on a host whose code it is fit for again. */
+async function childSetAside(lives: Lives): Promise<{ readonly client: Client; readonly key: string }> {
+  const first = await lives.begin(desk("drafting"));
+  await first.agent("desk", "one").start();
+  await lives.said("stepped", "doc/~");
+  lives.crash();
+  const second = await lives.begin(desk("writing"));
+  for (const n of [1, 2]) await second.agent("desk", "one").send({ type: "edit", n });
+  await lives.said("quarantined", "doc/~");
+  const [key = ""] = (await second.quarantined()).map((view) => view.agent.replace("doc/", ""));
+  lives.crash();
+  return { client: await lives.begin(desk("drafting")), key };
+}
+
 describe("a child that is set aside", () => {
-  /** Passes edits on to a doc of its own. */
-  function desk(draft: "drafting" | "writing"): readonly AnyAgentDefinition[] {
-    const child = doc(draft);
-    const machine = setup({ actors: { doc: child.logic } }).createMachine({
-      invoke: { id: "doc", src: "doc" },
-      on: { edit: { actions: sendTo("doc", ({ event }) => event) } },
-    });
-    return [child, agent("desk", { machine })];
-  }
-
-  /** Its key, on a host whose code it is fit for again. */
-  async function begun(lives: Lives): Promise<{ readonly client: Client; readonly key: string }> {
-    const first = await lives.begin(desk("drafting"));
-    await first.agent("desk", "one").start();
-    await lives.said("stepped", "doc/~");
-    lives.crash();
-    const second = await lives.begin(desk("writing"));
-    for (const n of [1, 2]) await second.agent("desk", "one").send({ type: "edit", n });
-    await lives.said("quarantined", "doc/~");
-    const [key = ""] = (await second.quarantined()).map((view) => view.agent.replace("doc/", ""));
-    lives.crash();
-    return { client: await lives.begin(desk("drafting")), key };
-  }
-
   test("is read, and taken back, by its address", async () => {
     await using lives = new Lives();
-    const { client, key } = await begun(lives);
+    const { client, key } = await childSetAside(lives);
     const child = client.agent("doc", key);
     expect((await child.read())?.context).toEqual({ edits: [] });
     expect(await child.resume()).toEqual({ wasSetAside: true, isSkipped: false });
@@ -257,7 +257,7 @@ describe("a child that is set aside", () => {
 
   test("goes on without what it stumbled over", async () => {
     await using lives = new Lives();
-    const { client, key } = await begun(lives);
+    const { client, key } = await childSetAside(lives);
     const child = client.agent("doc", key);
     expect(await child.resume({ skip: true })).toEqual({ wasSetAside: true, isSkipped: true });
     await child.waitFor(({ context }) => context.edits.length === 1);

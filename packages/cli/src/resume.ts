@@ -23,13 +23,13 @@ export const skip: Command = {
   run: (call) => takeBack(call, true),
 };
 
-async function takeBack(call: Call, skip: boolean): Promise<void> {
+async function takeBack(call: Call, isToSkip: boolean): Promise<void> {
   const limits = limitsOf(call);
   await withAgent(call, async ({ ref }) => {
     const { address: agent } = ref;
-    const { wasSetAside, isSkipped } = await ref.resume({ ...limits, skip });
+    const { wasSetAside, isSkipped } = await ref.resume({ ...limits, skip: isToSkip });
     const text = wasSetAside ? `${agent} is taken back` : `${agent} was not set aside`;
-    call.output.result(`${text}${skip ? skipText(wasSetAside, isSkipped) : ""}`, { agent, wasSetAside, isSkipped });
+    call.output.result(`${text}${isToSkip ? skipText(wasSetAside, isSkipped) : ""}`, { agent, wasSetAside, isSkipped });
   });
 }
 

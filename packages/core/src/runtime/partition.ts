@@ -6,16 +6,15 @@
  * Called by host: `start`, `settleNow`, `stop`; by client through the channel: reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
- *     comes to the same state (D4, D7).
+ *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a hint, and
+ *     one too many finds nothing to do (T1).
  * P2  What an entry caused is let out by its release, which commit calls when it is durable (D3).
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
  */
 import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
-import { nearMs, recordBytesMax, valueBytesMax } from "../agent/limits.ts";
+import { nearMs, recordBytesMax } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
-import { checkData } from "../format/codec/data.ts";
-import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
 import { historyStep } from "../format/head.ts";
 import { type Batch, type Body, decodeBatch, type Envelope, type Unnumbered } from "../format/message.ts";
@@ -24,9 +23,11 @@ import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../for
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
+import { asDurable, inputOf } from "../step/input.ts";
+import { restorer } from "../step/restore.ts";
 import { InOrder, type NumberedSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
-import { fold, foldStep } from "../step/fold.ts";
+import { fold } from "../step/fold.ts";
 import type { Known, Registry } from "../step/registry.ts";
 import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
 import {
@@ -36,6 +37,7 @@ import {
   type Outcome,
   type Send,
   type StepInput,
+  type Stepped,
   takeStep,
 } from "../step/step.ts";
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
@@ -46,8 +48,9 @@ import type { QuarantineView, Readable, Resumed } from "./reads.ts";
 import { Reader, type Ticket } from "./reader.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
 import { Outbox } from "./release/outbox.ts";
-import { publishAnswer, publishNotice, publishTaken } from "./release/reply.ts";
+import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
+import { Watermarks } from "./release/watermarks.ts";
 
 export interface PartitionOptions {
   readonly app: App;
@@ -90,9 +93,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   readonly #timers: Timers;
   /** Tickets of messages that passed and are being decided, by source and number. */
   readonly #pending = new Map<string, Ticket[]>();
-  /** Per source, how far its numbers are durably taken. */
-  readonly #taken = new Map<string, number>();
-  readonly #untold = new Set<string>();
+  readonly #watermarks: Watermarks;
   #caughtUp: (() => void) | undefined;
   #entriesUnsettled = 0;
 
@@ -111,6 +112,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       state: this.state,
       repeatMs: settings.outboxRepeatMs,
     });
+    this.#watermarks = new Watermarks({ ...options, clock: world.clock });
     this.activations = new Activations({
       world,
       partition,
@@ -136,7 +138,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       },
       this.state.position,
     );
-    for (const [key, { low }] of this.state.sources) this.#taken.set(key, low);
   }
 
   /** Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out. */
@@ -246,7 +247,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       case "late":
         this.#options.commit.touch(this);
         this.#reader.decided(ticket);
-        if (verdict === "repeat") this.#tellTaken(key);
+        if (verdict === "repeat") this.#watermarks.tell(key);
         if (verdict === "late") this.#refuseLate(envelope);
     }
   }
@@ -657,11 +658,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     fold(this.state, entry);
     this.#entriesUnsettled += 1;
     const source = "origin" in entry ? entry.origin?.source : undefined;
-    const taken = source?.startsWith("outbox:") === true ? this.state.sources.get(source)?.low : undefined;
+    const upTo = source === undefined ? undefined : this.state.sources.get(source)?.low;
     const released = (): void => {
       release();
       // Entries are durable in order: what was decided when this one was added is durable now.
-      if (source !== undefined && taken !== undefined) this.#takenUpTo(source, taken);
+      if (source !== undefined && upTo !== undefined) this.#watermarks.taken(source, upTo);
     };
     this.#options.commit.add(this, entry, bytes, released, isWithNext);
   }
@@ -682,26 +683,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       if (sends.length > 0) this.#outbox.publish(sends);
       for (const given of answers) publishAnswer(this.#options.channel, given);
     };
-  }
-
-  #takenUpTo(source: string, upTo: number): void {
-    this.#taken.set(source, upTo);
-    this.#tellTaken(source);
-  }
-
-  /** Tells a sender's owner how far its messages are committed here: once a tick, the newest. */
-  #tellTaken(source: string): void {
-    if (!source.startsWith("outbox:")) return;
-    if (this.#untold.size === 0) this.#options.world.clock.turn(() => this.#tell());
-    this.#untold.add(source);
-  }
-
-  #tell(): void {
-    for (const source of this.#untold) {
-      const upTo = this.#taken.get(source) ?? 0;
-      publishTaken(this.#options.channel, source.slice("outbox:".length), { by: this.partition, upTo });
-    }
-    this.#untold.clear();
   }
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
@@ -808,61 +789,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       const run = known.machine.action(name, params, { machine: state.machine, agent, event });
       this.#runAction(agent, { name, owed: { seq, index }, run });
     }
-  }
-}
-
-function inputOf(envelope: Envelope, at: number): StepInput {
-  const { body } = envelope;
-  switch (body.kind) {
-    case "event":
-      return { kind: "event", message: envelope, at, event: body.event };
-    case "start":
-      return { kind: "start", message: envelope, input: body.input, child: undefined, isImplied: false };
-    case "start-child":
-      return {
-        kind: "start",
-        message: envelope,
-        input: body.input,
-        child: { parent: body.parent, path: body.path },
-        isImplied: false,
-      };
-    case "child":
-      return { kind: "child", message: envelope, news: body };
-    case "stop":
-      return { kind: "end", how: "stop", message: envelope };
-    case "command":
-      return { kind: "end", how: "terminate", message: envelope };
-  }
-}
-
-type Stepped = Extract<Outcome, { kind: "stepped" }>;
-
-/** Puts in the place of a step's state the one that its delta makes of the stored state before: all else is lost. */
-function restorer(before: AgentState | undefined): (outcome: Stepped) => Stepped {
-  const stored = before === undefined ? undefined : encodeValue(before);
-  return (outcome) => {
-    const { live } = outcome.after;
-    const after = foldStep(stored === undefined ? undefined : (decodeValue(stored) as AgentState), outcome);
-    const state = decodeValue(encodeValue(after)) as AgentState;
-    return { ...outcome, after: { state, live: decode(live.machine, state.machine) } };
-  };
-}
-
-/** A result as it comes back from the store: its maker may still hold, and change, what it gave. */
-function asDurable(agent: Address, result: EffectResult): EffectResult {
-  if (!result.ok) return result;
-  try {
-    checkData(result.output, { what: "output", code: "effect.not-data", of: agent });
-    const bytes = encodeValue(result.output);
-    if (bytes.length <= valueBytesMax) return { ok: true, output: decodeValue(bytes) };
-    throw new DormouseError(
-      "invalid",
-      "effect.too-large",
-      `an effect's result must fit ${valueBytesMax} bytes encoded; keep what is large elsewhere and give its name: ` +
-        `agent=${agent} bytes=${bytes.length}`,
-    );
-  } catch (error) {
-    return { ok: false, error: encodeError(error) };
   }
 }
 

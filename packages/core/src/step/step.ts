@@ -109,6 +109,8 @@ export type Outcome =
       readonly answers: readonly GivenAnswer[];
     };
 
+export type Stepped = Extract<Outcome, { kind: "stepped" }>;
+
 export interface Send {
   readonly to: Address;
   readonly body: Body;
