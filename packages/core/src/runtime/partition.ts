@@ -1,13 +1,14 @@
 /**
  * The loop of an owned partition: message → agent → step → open record → release.
  *
- * Owns: the partition's state, its agents in memory, and what each durable entry lets out.
- * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), durability (`commit.ts`), what leaves (`release/`).
- * Called by host: `start`, `settleNow`, `stop`; by client through the channel: reads.
+ * Owns: the partition's state and its agents in memory.
+ * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), entries and what they let out (`entries.ts`, `commit.ts`,
+ * `release/`), agents that cannot step (`shelf.ts`).
+ * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`; by reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
- *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a hint, and
- *     one too many finds nothing to do (T1).
+ *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a
+ *     hint, and one too many finds nothing to do (T1).
  * P2  What an entry caused is let out by its release, which commit calls when it is durable (D3).
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
  */
@@ -17,25 +18,23 @@ import { nearMs, recordBytesMax } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
 import { historyStep } from "../format/head.ts";
-import { type Batch, type Body, decodeBatch, type Envelope, type Unnumbered } from "../format/message.ts";
+import { type Batch, type Body, decodeBatch, type Envelope } from "../format/message.ts";
 import type { PartitionState, Position } from "../format/partition.ts";
-import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../format/record.ts";
+import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
-import { asDurable, inputOf } from "../step/input.ts";
-import { restorer } from "../step/restore.ts";
 import { InOrder, type NumberedSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
-import { fold } from "../step/fold.ts";
+import { asDurable, inputOf } from "../step/input.ts";
 import type { Known, Registry } from "../step/registry.ts";
+import { restorer } from "../step/restore.ts";
 import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
 import {
   answerTo,
   type EffectResult,
   type InlineAction,
   type Outcome,
-  type Send,
   type StepInput,
   type Stepped,
   takeStep,
@@ -43,14 +42,14 @@ import {
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
 import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
+import { Entries, entryBytesBase } from "./entries.ts";
 import { pause, type World } from "./insist.ts";
-import type { QuarantineView, Readable, Resumed } from "./reads.ts";
+import type { QuarantineView, Readable } from "./reads.ts";
 import { Reader, type Ticket } from "./reader.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
-import { Outbox } from "./release/outbox.ts";
 import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
-import { Watermarks } from "./release/watermarks.ts";
+import { Shelf } from "./shelf.ts";
 
 export interface PartitionOptions {
   readonly app: App;
@@ -76,8 +75,6 @@ export interface PartitionOptions {
 
 /** How long an agent's effects are alone under caution, in milliseconds. */
 const aloneMsMax = 2_000;
-/** What an entry's size is taken for beside the event it holds. */
-const entryBytesBase = 160;
 
 export class PartitionLoop implements Committing, Readable, Cautious {
   readonly partition: Partition;
@@ -89,36 +86,41 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   readonly #options: PartitionOptions;
   readonly #reader: Reader;
   readonly #inOrder: InOrder;
-  readonly #outbox: Outbox;
+  readonly #entries: Entries;
+  readonly #shelf: Shelf;
   readonly #timers: Timers;
   /** Tickets of messages that passed and are being decided, by source and number. */
   readonly #pending = new Map<string, Ticket[]>();
-  readonly #watermarks: Watermarks;
   #caughtUp: (() => void) | undefined;
-  #entriesUnsettled = 0;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
     this.partition = options.partition;
     this.epoch = options.epoch;
     this.state = options.state;
-    const { world, mailbox, partition, commit, app, settings, observe, failed } = options;
+    const { world, mailbox, partition, commit, observe, failed } = options;
     this.#inOrder = new InOrder(this.state);
     this.#timers = new Timers({ clock: world.clock, wake: (agent) => this.#wake(agent), failed });
-    this.#outbox = new Outbox({
-      world,
-      mailbox,
-      id: `${app.birth}/${partition}`,
-      state: this.state,
-      repeatMs: settings.outboxRepeatMs,
-    });
-    this.#watermarks = new Watermarks({ ...options, clock: world.clock });
+    this.#entries = new Entries(options, this);
     this.activations = new Activations({
       world,
       partition,
       tails: options.tails,
       loaded: (activation) => this.#loaded(activation),
       failed,
+    });
+    this.#shelf = new Shelf({
+      ...options,
+      entries: this.#entries,
+      activations: this.activations,
+      known: (activation, path) => this.#known(activation, path),
+      step: (activation, known, envelope) =>
+        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined),
+      end: (activation, known, message) =>
+        void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
+      forget: (activation) => this.#forget(activation),
+      resumeWork: (agent) => this.#resumeWork(agent),
+      alone: (agent, id, work) => this.#alone(agent, id, work),
     });
     this.#reader = new Reader(
       {
@@ -129,7 +131,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         take: (message) => this.#take(message),
         regressed: (why) => {
           observe({ kind: "regressed", partition, why });
-          this.#outbox.resume();
+          this.#entries.resume();
         },
         caughtUp: () => {
           observe({ kind: "caught-up", partition });
@@ -152,7 +154,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   stop(): void {
     this.#reader.stop();
     this.#timers.stop();
-    this.#outbox.stop();
+    this.#entries.stop();
   }
 
   position(): Position {
@@ -160,23 +162,25 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   get entriesUnsettled(): number {
-    return this.#entriesUnsettled;
+    return this.#entries.unsettled;
   }
 
   settledUpToNow(): void {
-    this.#entriesUnsettled = 0;
+    this.#entries.settledUpToNow();
+  }
+
+  quarantined(): readonly QuarantineView[] {
+    return this.#shelf.quarantined();
+  }
+
+  /** A receiver has committed our messages up to `upTo`. */
+  confirmed(to: Partition, upTo: number): void {
+    this.#entries.confirmed(to, upTo);
   }
 
   /** A sealed journal refuses the next record, and the host ends (D5). */
   checkOwned(): void {
     void this.#options.commit.cut(() => undefined);
-  }
-
-  quarantined(): readonly QuarantineView[] {
-    return [...this.state.quarantine].map(([agent, { since, error, messageId }]) => {
-      const shelved = this.state.shelf.get(agent)?.length ?? 0;
-      return { agent, since, error, messageId, shelved };
-    });
   }
 
   /**
@@ -191,12 +195,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     };
     await Promise.all([...tails.keys()].map(load));
     return tails.size === 0;
-  }
-
-  /** A receiver has committed our messages up to `upTo`. */
-  confirmed(to: Partition, upTo: number): void {
-    const kept = this.state.outbox.get(to)?.entries.keys().next().value;
-    if (kept !== undefined && kept <= upTo) this.#add({ kind: "sent", to, upTo }, 16, () => undefined);
   }
 
   // ------------------------------------------------------------------------------------------------------------ messages
@@ -224,7 +222,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #open(source: NumberedSource, message: MailboxMessage, ticket: Ticket): void {
     if (source.kind === "stint") {
-      this.#add({ kind: "open", stint: source.id, place: message.sequence, at: message.at }, 64, () => undefined);
+      this.#entries.add(
+        { kind: "open", stint: source.id, place: message.sequence, at: message.at },
+        64,
+        () => undefined,
+      );
     }
     this.#reader.decided(ticket);
   }
@@ -247,7 +249,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       case "late":
         this.#options.commit.touch(this);
         this.#reader.decided(ticket);
-        if (verdict === "repeat") this.#watermarks.tell(key);
+        if (verdict === "repeat") this.#entries.tellTaken(key);
         if (verdict === "late") this.#refuseLate(envelope);
     }
   }
@@ -307,29 +309,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   note(id: string): Promise<void> {
-    return new Promise((resolve) => this.#add({ kind: "note", id }, 64, resolve));
+    return new Promise((resolve) => this.#entries.add({ kind: "note", id }, 64, resolve));
   }
 
   unnote(id: string): Promise<void> {
-    return new Promise((resolve) => this.#add({ kind: "unnote", id }, 64, resolve));
+    return new Promise((resolve) => this.#entries.add({ kind: "unnote", id }, 64, resolve));
   }
 
   blame(agent: Address, id: string): void {
-    const error = encodeError(
-      new DormouseError(
-        "failed",
-        "agent.killed-host",
-        `its host died twice while it was at this, alone; mend the agent, then resume or skip: agent=${agent} work=${id}`,
-      ),
-    );
-    this.#quarantine(agent, error, id);
-  }
-
-  #quarantine(agent: Address, error: ErrorData, messageId: string): void {
-    const { world, observe } = this.#options;
-    this.#add({ kind: "quarantine", agent, quarantine: { since: world.clock.now(), error, messageId } }, 256, () => {
-      observe({ kind: "quarantined", agent, error });
-    });
+    this.#shelf.blame(agent, id);
   }
 
   /** `undefined` if what it is addressed to is no address. */
@@ -346,7 +334,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const why = to === undefined ? "a message to no address" : "a message of another partition, passed on";
     this.#options.observe({ kind: "skipped", partition: this.partition, why: `${why}: id=${envelope.id}` });
     const sends = to === undefined ? [] : [{ to, n: this.state.outbox.get(to)?.next ?? 1, envelope }];
-    this.#passOf(envelope.to, origin, "elsewhere", [], sends);
+    this.#entries.passOf(envelope.to, origin, "elsewhere", [], sends);
   }
 
   #takeEnvelope(activation: Activation, envelope: Envelope, origin: Origin): void {
@@ -356,9 +344,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       return;
     }
     if (this.#answerRepeat(activation, envelope, origin)) return;
-    const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
-    const known = this.#known(activation, path);
-    if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+    const known = this.#known(activation, body.kind === "start-child" ? body.path : undefined);
+    if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
     else this.#stepEnvelope(activation, known, envelope, origin.at, origin);
   }
 
@@ -377,7 +364,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
       const outcome = this.#step(activation, known, start, undefined, origin === undefined);
       if (outcome.kind === "passed") {
-        if (origin !== undefined) this.#pass(envelope, origin, outcome.why, outcome.answers);
+        if (origin !== undefined) this.#entries.pass(envelope, origin, outcome.why, outcome.answers);
         return;
       }
     }
@@ -390,7 +377,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const kept = this.state.answers.get(envelope.id);
     const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
     const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
-    this.#pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
+    this.#entries.pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
   }
 
@@ -402,45 +389,26 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   ): void {
     switch (body.command) {
       case "terminate": {
-        const known = this.#known(activation, activation.state?.path ?? []);
-        if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+        const known = this.#known(activation);
+        if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
         else this.#step(activation, known, { kind: "end", how: "terminate", message: envelope }, origin);
         return;
       }
       case "remove":
-        this.#remove(activation, envelope, origin);
+        this.#shelf.remove(activation, envelope, origin);
         return;
       case "resume":
       case "skip":
-        this.#resumeAgent(activation, envelope, origin, body.command);
+        this.#shelf.resume(activation, envelope, origin, body.command);
     }
   }
 
-  #remove(activation: Activation, envelope: Envelope, origin: Origin): void {
-    const { agent } = activation;
-    const wasThere = activation.state !== undefined || activation.phase === "unreadable";
-    // What was kept is of the life that ends: taken by the next one, it would be a stranger's.
-    const count = this.state.shelf.get(agent)?.length ?? 0;
-    if (count > 0) this.#add({ kind: "unshelve", agent, count }, 32, () => undefined);
-    if (this.state.quarantine.has(agent)) {
-      this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
-    }
-    this.activations.giveUpUnread(activation);
+  #forget(activation: Activation): void {
     const seq = activation.state?.seq ?? activation.seqBefore;
-    const known = this.#known(activation, activation.state?.path ?? []);
-    if (activation.state?.status === "active" && !(known instanceof DormouseError)) {
-      this.#step(activation, known, { kind: "end", how: "terminate", message: withoutAsk(envelope) }, undefined);
-    }
-    if (wasThere) this.#forget(activation, activation.state?.seq ?? activation.seqBefore);
-    // Last, so that its answer is let out only when the agent is durably gone.
-    this.#pass(envelope, origin, "removed", answerTo(envelope, { ok: true, seq, value: wasThere }));
-  }
-
-  #forget(activation: Activation, seq: number): void {
     activation.seqBefore = seq;
     activation.state = undefined;
     activation.live = undefined;
-    this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
+    this.#entries.addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
       activation.error = undefined;
       activation.steps = [];
@@ -452,7 +420,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   // --------------------------------------------------------------------------------------------------------------- steps
 
   /** The machine that runs an agent, or why it cannot step now. */
-  #known(activation: Activation, path: readonly string[]): Known | DormouseError {
+  #known(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
     const { agent } = activation;
     const { type } = parseAddress(agent);
     const quarantine = this.state.quarantine.get(agent);
@@ -506,7 +474,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     });
     if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin, isWithNext);
     else if (origin !== undefined || outcome.sends.length > 0) {
-      this.#passOf(agent, origin, outcome.why, outcome.answers, this.#number(agent, outcome.sends));
+      this.#entries.passOf(agent, origin, outcome.why, outcome.answers, this.#entries.number(agent, outcome.sends));
     }
     return outcome;
   }
@@ -515,7 +483,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const { observe, channel, app } = this.#options;
     const { agent } = activation;
     const { state, live } = outcome.after;
-    const sends = this.#number(agent, outcome.sends);
+    const sends = this.#entries.number(agent, outcome.sends);
     const entry: StepEntry = {
       kind: "step",
       agent,
@@ -533,7 +501,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     };
     activation.state = state;
     activation.live = live;
-    const release = this.#releaseOf(sends, outcome.answers);
+    const release = this.#entries.releaseOf(sends, outcome.answers);
     const bytes = entryBytesBase + bytesAtMost(outcome.cause, recordBytesMax);
     const released = (): void => {
       activation.committed = state;
@@ -546,143 +514,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
       observe({ kind: "released", agent, seq: state.seq });
     };
-    this.#addOf(activation, entry, bytes, released, isWithNext);
-  }
-
-  #number(from: Address, sends: readonly Send[]): NumberedSend[] {
-    const { app, newId, world } = this.#options;
-    const next = new Map<Partition, number>();
-    return sends.map(({ to: address, body }) => {
-      const to = partitionOf(address, app.partitions);
-      const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
-      next.set(to, n + 1);
-      const envelope: Unnumbered = { id: newId(), to: address, body, sentAt: world.clock.now(), from };
-      return { to, n, envelope };
-    });
-  }
-
-  #pass(envelope: Envelope, origin: Origin, why: string, answers: readonly GivenAnswer[]): void {
-    this.#passOf(envelope.to, origin, why, answers, []);
-  }
-
-  #passOf(
-    agent: Address,
-    origin: Origin | undefined,
-    why: string,
-    answers: readonly GivenAnswer[],
-    sends: readonly NumberedSend[],
-  ): void {
-    const at = this.#options.world.clock.now();
-    const release = this.#releaseOf(sends, answers);
-    this.#add({ kind: "pass", agent, at, origin, why, sends, answers }, entryBytesBase, release);
-  }
-
-  /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
-  #setAside(activation: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
-    const { agent } = activation;
-    const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
-    if (!isOfCode) {
-      this.#quarantine(agent, encodeError(why), envelope.id);
-    }
-    if (envelope.ask === undefined) {
-      this.#add({ kind: "shelve", origin, envelope }, entryBytesBase + 256, () => undefined);
-      return;
-    }
-    this.#pass(envelope, origin, "set-aside", answerTo(envelope, { ok: false, seq: 0, error: encodeError(why) }));
-  }
-
-  #resumeAgent(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
-    const { agent } = activation;
-    const quarantine = this.state.quarantine.get(agent);
-    const shelved = this.state.shelf.get(agent) ?? [];
-    const wasUnreadable = activation.phase === "unreadable";
-    if (quarantine === undefined && shelved.length === 0 && !wasUnreadable && activation.state === undefined) {
-      const error = encodeError(this.#whyNotThere(activation));
-      this.#pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error }));
-      return;
-    }
-    const wasSetAside = quarantine !== undefined;
-    // What an agent stumbled over need not be a message, nor one that is kept: then none of those is at fault.
-    const [first] = shelved;
-    const isSkipped = command === "skip" && first !== undefined && quarantine?.messageId === first.id;
-    if (wasSetAside) this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
-    if (isSkipped) this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
-    const value: Resumed = { wasSetAside, isSkipped };
-    this.#pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
-    if (wasUnreadable) this.activations.forget(activation);
-    this.#takeShelf(agent);
-    // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
-    if ((wasSetAside || wasUnreadable) && this.state.busy.has(agent)) this.#resumeWork(agent);
-  }
-
-  #whyNotThere(activation: Activation): DormouseError {
-    const known = this.#known(activation, []);
-    if (known instanceof DormouseError) return known;
-    const { agent } = activation;
-    return new DormouseError(
-      "conflict",
-      "agent.not-started",
-      `there is no such agent, so there is nothing to take back: agent=${agent}`,
-    );
-  }
-
-  /** Takes what is on an agent's shelf, in order, as far as it can step. */
-  #takeShelf(agent: Address): void {
-    const { caution } = this.#options;
-    const works = (this.state.shelf.get(agent) ?? []).map((envelope) => ({
-      id: envelope.id,
-      work: (activation: Activation): void => this.#takeOffShelf(activation, envelope),
-    }));
-    if (!caution.isOn) for (const { work } of works) this.activations.use(agent, work);
-    // What came for the agent since waits there already, and must not overtake what was kept (D1).
-    else caution.addNext(works.map(({ id, work }) => this.#alone(agent, id, work)));
-  }
-
-  #takeOffShelf(activation: Activation, envelope: Envelope): void {
-    const { agent } = activation;
-    // One before it could not be taken, or it was taken or dropped since.
-    if (this.state.shelf.get(agent)?.[0] !== envelope) return;
-    const { body } = envelope;
-    const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
-    const known = this.#known(activation, path);
-    if (known instanceof DormouseError) return;
-    // In one record with its step: alone, it would lose the message.
-    this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
-    this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined);
-  }
-
-  // ------------------------------------------------------------------------------------------------------ entries, release
-
-  /** Adds an entry to the open record, and folds it into memory (P1). */
-  #add(entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
-    fold(this.state, entry);
-    this.#entriesUnsettled += 1;
-    const source = "origin" in entry ? entry.origin?.source : undefined;
-    const upTo = source === undefined ? undefined : this.state.sources.get(source)?.low;
-    const released = (): void => {
-      release();
-      // Entries are durable in order: what was decided when this one was added is durable now.
-      if (source !== undefined && upTo !== undefined) this.#watermarks.taken(source, upTo);
-    };
-    this.#options.commit.add(this, entry, bytes, released, isWithNext);
-  }
-
-  #addOf(activation: Activation, entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
-    activation.uncommitted += 1;
-    const released = (): void => {
-      activation.uncommitted -= 1;
-      activation.isUnsettled = true;
-      release();
-    };
-    this.#add(entry, bytes, released, isWithNext);
-  }
-
-  /** What a durable entry lets out (P2). */
-  #releaseOf(sends: readonly NumberedSend[], answers: readonly GivenAnswer[]): () => void {
-    return () => {
-      if (sends.length > 0) this.#outbox.publish(sends);
-      for (const given of answers) publishAnswer(this.#options.channel, given);
-    };
+    this.#entries.addOf(activation, entry, bytes, released, isWithNext);
   }
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
@@ -746,7 +578,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #stepLocal(activation: Activation, input: StepInput): void {
     if (activation.state === undefined) return;
-    const known = this.#known(activation, activation.state.path);
+    const known = this.#known(activation);
     if (!(known instanceof DormouseError)) this.#step(activation, known, input, undefined);
   }
 
@@ -757,9 +589,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** After a takeover: what the last owner may not have let out is let out again, under the same ids (D6). */
   #resume(): void {
-    this.#outbox.resume();
+    this.#entries.resume();
     this.armNear();
-    for (const agent of this.state.shelf.keys()) this.#takeShelf(agent);
+    for (const agent of this.state.shelf.keys()) this.#shelf.take(agent);
     for (const agent of this.state.busy) this.#resumeWork(agent);
   }
 
@@ -783,18 +615,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #runOwed(activation: Activation): void {
     const { agent, state } = activation;
     if (state === undefined) return;
-    const known = this.#known(activation, state.path);
+    const known = this.#known(activation);
     if (known instanceof DormouseError) return;
     for (const { seq, index, name, params, event } of state.owed) {
       const run = known.machine.action(name, params, { machine: state.machine, agent, event });
       this.#runAction(agent, { name, owed: { seq, index }, run });
     }
   }
-}
-
-function withoutAsk(envelope: Envelope): Envelope {
-  const { ask: _ask, key: _key, ...rest } = envelope;
-  return rest;
 }
 
 function unknownOutcome(envelope: Envelope): DormouseError {
