@@ -170,11 +170,21 @@ describe("a key", () => {
     { name: "is too long", key: "k".repeat(257), code: "key.invalid" },
     { name: "is too long in bytes", key: "ä".repeat(129), code: "key.invalid" },
     { name: "is half a character", key: "a\uD800", code: "key.invalid" },
-    { name: "is a child's", key: "~abc", code: "key.reserved" },
   ])("that $name is refused before anything is sent", async ({ key, code }) => {
     await using runtime = await begun();
     const error = await errorOf(() => runtime.client.agent(wrong, key));
     expect(told(error)).toEqual({ kind: "invalid", code });
+    await expectUnharmed(runtime, 0);
+  });
+
+  test("that is a child's is refused for all that only its parent may send it", async () => {
+    await using runtime = await begun();
+    const child = runtime.client.agent(wrong, "~abc");
+    const reserved = { kind: "invalid", code: "key.reserved" };
+    expect(told(await errorOf(child.start()))).toEqual(reserved);
+    expect(told(await errorOf(child.send({ type: "end" })))).toEqual(reserved);
+    expect(told(await errorOf(child.ask({ type: "add", by: 1 })))).toEqual(reserved);
+    expect(await child.read()).toBeUndefined();
     await expectUnharmed(runtime, 0);
   });
 

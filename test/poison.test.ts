@@ -10,7 +10,7 @@ import { expect, test } from "vitest";
 import { bomb, fuse, mine } from "./agents/bomb.ts";
 import { counter } from "./agents/counter.ts";
 
-const livesMax = 12;
+const livesMax = 24;
 
 interface Life {
   readonly incarnation: Promise<Incarnation>;
@@ -18,8 +18,15 @@ interface Life {
   readonly fate: Promise<"died" | "quarantined">;
 }
 
+/** The fate of the host that lives, from now on. */
+let rekindle: () => Life["fate"] = () => Promise.reject(new Error("nobody lives"));
+
 function live(world: MemoryWorld, party: string): Life {
-  const fate = Promise.withResolvers<"died" | "quarantined">();
+  let fate = Promise.withResolvers<"died" | "quarantined">();
+  rekindle = () => {
+    fate = Promise.withResolvers();
+    return fate.promise;
+  };
   let started: Incarnation | undefined;
   fuse.burn = () => {
     started?.kill();
@@ -57,6 +64,33 @@ test("a message that kills its host again and again sets its agent aside, and no
   await client.agent(bomb, "one").resume({ skip: true });
   expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
   expect((await client.agent(bomb, "one").read())?.context).toEqual({ pings: 2 });
+  (await life.incarnation).kill();
+});
+
+test("an agent that is taken back unmended kills its host again, is set aside again, and can be gone on without", async () => {
+  const world = new MemoryWorld(realClock);
+  let life = live(world, "host-1");
+  const { app } = await life.incarnation;
+  const client = makeClient({ app, ports: world.open("client", { clock: realClock, entropy: realEntropy }) });
+  expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
+  await client.agent(bomb, "one").send({ type: "explode" });
+  let lives = 1;
+  const liveOn = async (): Promise<void> => {
+    for (; (await life.fate) === "died" && lives < livesMax; life = live(world, `host-${lives}`)) lives += 1;
+    await life.incarnation;
+  };
+  await liveOn();
+  expect((await client.quarantined()).map(({ agent }) => agent)).toEqual(["bomb/one"]);
+
+  life = { ...life, fate: rekindle() };
+  const resumed = client.agent(bomb, "one").resume({ timeout: 60_000 });
+  await liveOn();
+  expect(lives).toBeLessThan(livesMax);
+  expect(await resumed).toEqual({ wasSetAside: true, isSkipped: false });
+  expect(await client.quarantined()).toMatchObject([{ agent: "bomb/one", shelved: 1 }]);
+  expect(await client.agent(counter, "other").ask({ type: "add", by: 1 })).toBe(1);
+  expect(await client.agent(bomb, "one").resume({ skip: true })).toEqual({ wasSetAside: true, isSkipped: true });
+  expect(await client.agent(bomb, "one").ask({ type: "ping" })).toBe("pong");
   (await life.incarnation).kill();
 });
 

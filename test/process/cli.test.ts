@@ -361,7 +361,7 @@ describe("an agent that ends its host again and again", () => {
 
   test("goes on without what it stumbled over when that is skipped", async () => {
     const { stdout } = await project.dormouse("skip", "bomb/skipped", "--json");
-    expect(JSON.parse(stdout)).toEqual({ agent: "bomb/skipped", wasSetAside: true });
+    expect(JSON.parse(stdout)).toEqual({ agent: "bomb/skipped", wasSetAside: true, isSkipped: true });
     expect((await project.dormouse("ask", "bomb/skipped", '{"type":"ask"}')).stdout).toBe("0\n");
     expect((await project.dormouse("errors")).stdout).toBe("");
     expect((await project.dormouse("list")).stdout).not.toContain("set aside");

@@ -1,5 +1,5 @@
 /** `dormouse ask`: sends an event and prints the machine's reply. */
-import { type Command, limitsOf, readEvent, withAgent } from "./command.ts";
+import { type Command, limitsOf, readEvent, withUserAgent } from "./command.ts";
 
 export const ask: Command = {
   name: "ask",
@@ -10,7 +10,7 @@ export const ask: Command = {
   async run(call) {
     const event = readEvent(call.arguments[1] ?? "");
     const limits = limitsOf(call);
-    await withAgent(call, async ({ ref }) => {
+    await withUserAgent(call, async ({ ref }) => {
       const reply: unknown = await ref.ask(event, limits);
       call.output.result(call.output.show(reply), { agent: ref.address, reply });
     });

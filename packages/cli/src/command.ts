@@ -150,8 +150,14 @@ export interface AgentCall {
 
 /** Connects to the line's folder, for as long as `use` takes, with a ref on the agent that its first argument names. */
 export async function withAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
-  const { type, key } = asUsage(() => readAddress(call.arguments[0] ?? ""));
+  const { type, key } = asUsage(() => parseAddress(call.arguments[0] ?? ""));
   await withClient(call, (client) => use({ ref: client.agent(type, key), client }));
+}
+
+/** The same for what no child takes but from its parent: events, and a start. */
+export async function withUserAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
+  asUsage(() => checkUserKey(parseAddress(call.arguments[0] ?? "").key));
+  await withAgent(call, use);
 }
 
 /** Connects to the line's folder, for as long as `use` takes. */
@@ -178,12 +184,6 @@ export function notStarted(address: string): DormouseError {
     "agent.not-started",
     `there is no such agent; start it, or send it an event: agent=${address}`,
   );
-}
-
-function readAddress(text: string): { readonly type: string; readonly key: string } {
-  const { type, key } = parseAddress(text);
-  checkUserKey(key);
-  return { type, key };
 }
 
 /** An argument that cannot be right is the line's fault. */

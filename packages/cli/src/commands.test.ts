@@ -406,8 +406,16 @@ test.for(["resume", "skip"])("%s of an agent that was not set aside changes noth
     stdout: "order/told was not set aside\n",
     stderr: "",
   });
-  expect(await lines(command, "order/told")).toEqual([{ agent: "order/told", wasSetAside: false }]);
+  expect(await lines(command, "order/told")).toEqual([{ agent: "order/told", wasSetAside: false, isSkipped: false }]);
   expect((await host.client.agent(order, "told").read())?.seq).toBe(2);
+});
+
+test.for(["resume", "skip", "read"])("%s of an agent that is not there fails, and says so", async (command) => {
+  for (const address of ["order/nobody", "order/~child"]) {
+    const { code, stdout, stderr } = await dormouse(command, address);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain(`agent=${address} (agent.not-started)`);
+  }
 });
 
 describe("once the host has ended", () => {

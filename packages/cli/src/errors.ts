@@ -15,8 +15,8 @@ export const errors: Command = {
   help:
     "An agent is set aside when it would end its host again and again; what is sent to it is kept until it is resumed. A " +
     "step that failed left its agent as it was. With --json: one line of JSON each, whose kind is set-aside, unreadable, " +
-    "ended (with an error), or failed-step; or failed-steps, a mere count, for agents that are children of others. That " +
-    "there are some is no failure of the command. A host must run.",
+    "ended (with an error) or failed-step. That there are some is no failure of the " +
+    "command. A host must run.",
   async run(call) {
     const type = readType(call);
     const limits = limitsOf(call);
@@ -77,10 +77,9 @@ async function tellEnd(
 
 const ofOneAgent: ReadonlySet<DormouseError["kind"]> = new Set(["corrupt", "failed", "invalid"]);
 
-/** What an agent ended with, or why it cannot be read; of a child only its parent is told. */
+/** What an agent ended with, or why it cannot be read. */
 async function endError(client: ConnectedClient, agent: AgentView["agent"], limits: CallLimits): Promise<unknown> {
   const { type, key } = parseAddress(agent);
-  if (key.startsWith("~")) return undefined;
   try {
     return (await client.agent(type, key).read(limits))?.error;
   } catch (error) {
@@ -93,16 +92,11 @@ async function endError(client: ConnectedClient, agent: AgentView["agent"], limi
 async function tellFailedSteps(
   client: ConnectedClient,
   output: Output,
-  { agent, errorCount, at }: AgentView,
+  { agent }: AgentView,
   limits: CallLimits,
 ): Promise<void> {
   const { type, key } = parseAddress(agent);
   const name = output.paint("bold", oneLine(agent));
-  if (key.startsWith("~")) {
-    const text = `${name}  ${output.paint("red", `${errorCount} failed`)}, of a child`;
-    output.result(text, { kind: "failed-steps", agent, at, errorCount });
-    return;
-  }
   for await (const step of client.agent(type, key).history(limits)) {
     if (step.error === undefined) continue;
     const { seq, cause, event, error } = step;

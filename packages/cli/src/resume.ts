@@ -1,4 +1,4 @@
-/** `dormouse resume` and `dormouse skip`: take an agent back that was set aside, with its kept messages or but the first. */
+/** `dormouse resume` and `dormouse skip`: take an agent back that was set aside, with what it stumbled over or without. */
 import { type Call, type Command, limitsOf, withAgent } from "./command.ts";
 
 export const resume: Command = {
@@ -17,20 +17,23 @@ export const skip: Command = {
   arguments: ["<type/key>"],
   options: ["store", "app", "timeout", "json"],
   summary: "take an agent back without the message it stumbled over",
-  help: "The first message that was kept for it is dropped, the others are taken. Drops nothing where an agent was not set aside. A host must run.",
+  help:
+    "The message it stumbled over is dropped, the others that were kept for it are taken. Drops nothing where an agent was " +
+    "not set aside, or stumbled over what is not kept: an ask, whose asker was told, or work of its own. A host must run.",
   run: (call) => takeBack(call, true),
 };
 
-async function takeBack(call: Call, isFirstSkipped: boolean): Promise<void> {
+async function takeBack(call: Call, isToSkip: boolean): Promise<void> {
   const limits = limitsOf(call);
-  await withAgent(call, async ({ ref, client }) => {
+  await withAgent(call, async ({ ref }) => {
     const { address: agent } = ref;
-    const wasSetAside = (await client.quarantined(limits)).some((view) => view.agent === agent);
-    // What is kept for an agent that is not set aside waits for something else, such as its type: nothing of it is at fault.
-    const isSkipped = isFirstSkipped && wasSetAside;
-    await ref.resume({ ...limits, skip: isSkipped });
-    const without = isSkipped ? ", without the message it stumbled over" : "";
-    const text = `${agent} ${wasSetAside ? `is taken back${without}` : "was not set aside"}`;
-    call.output.result(text, { agent, wasSetAside });
+    const { wasSetAside, isSkipped } = await ref.resume({ ...limits, skip: isToSkip });
+    const text = wasSetAside ? `${agent} is taken back` : `${agent} was not set aside`;
+    call.output.result(`${text}${isToSkip ? skipText(wasSetAside, isSkipped) : ""}`, { agent, wasSetAside, isSkipped });
   });
+}
+
+function skipText(wasSetAside: boolean, isSkipped: boolean): string {
+  if (isSkipped) return ", without the message it stumbled over";
+  return wasSetAside ? "; what it stumbled over is no message that was kept, so none is dropped" : "";
 }

@@ -1,5 +1,5 @@
 /** `dormouse send`: puts an event into an agent's mailbox, whether a host runs or not. */
-import { type Command, limitsOf, readEvent, withAgent } from "./command.ts";
+import { type Command, limitsOf, readEvent, withUserAgent } from "./command.ts";
 
 export const send: Command = {
   name: "send",
@@ -12,7 +12,7 @@ export const send: Command = {
   async run(call) {
     const event = readEvent(call.arguments[1] ?? "");
     const limits = limitsOf(call);
-    await withAgent(call, async ({ ref, client }) => {
+    await withUserAgent(call, async ({ ref, client }) => {
       const message = await ref.send(event, limits);
       const { isHostRunning } = client;
       const text = isHostRunning

@@ -1,5 +1,5 @@
 /** `dormouse start`: makes an agent with its machine's input. */
-import { type Command, limitsOf, readJson, withAgent } from "./command.ts";
+import { type Command, limitsOf, readJson, withUserAgent } from "./command.ts";
 
 export const start: Command = {
   name: "start",
@@ -11,7 +11,7 @@ export const start: Command = {
     const [, json] = call.arguments;
     const input = json === undefined ? undefined : readJson("input", json);
     const limits = limitsOf(call);
-    await withAgent(call, async ({ ref }) => {
+    await withUserAgent(call, async ({ ref }) => {
       const { created } = await ref.start(input, limits);
       const text = created ? `${ref.address} is started` : `${ref.address} was there already, and is as it was`;
       call.output.result(text, { agent: ref.address, created });

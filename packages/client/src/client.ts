@@ -4,7 +4,6 @@ import {
   type AgentPage,
   type AgentView,
   type AnyAgentDefinition,
-  checkUserKey,
   makeAddress,
   type QuarantineView,
 } from "@dormouse/core/protocol";
@@ -19,9 +18,10 @@ export interface ListOptions extends CallOptions {
 /** Sends to agents, asks them, reads them. Close it when done; what was accepted goes on without it. */
 export interface Client extends AsyncDisposable {
   /**
-   * A typed ref on one agent; nothing is sent yet.
+   * A typed ref on one agent; nothing is sent yet. One on a child, whose key begins with `~`, reads it and commands it, and
+   * sends it nothing: events it gets from its parent alone.
    *
-   * @throws DormouseError `invalid` (`type.invalid`, `key.invalid`, `key.reserved`).
+   * @throws DormouseError `invalid` (`type.invalid`, `key.invalid`).
    * @example
    * ```ts
    * const acme = client.agent(counter, "acme");
@@ -59,7 +59,6 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
       const definition = typeof typeOrDefinition === "string" ? undefined : typeOrDefinition;
       const type = typeof typeOrDefinition === "string" ? typeOrDefinition : typeOrDefinition.type;
       const address = makeAddress(type, key);
-      checkUserKey(key);
       return makeRef(connection, address, definition) as never;
     },
     list: (listed = {}) => list(connection, listed),

@@ -5,6 +5,7 @@ import {
   type Asked,
   type Body,
   checkData,
+  checkUserKey,
   type ContextOf,
   decodeError,
   DormouseError,
@@ -16,8 +17,10 @@ import {
   type InputOf,
   type MessageId,
   type OutputOf,
+  parseAddress,
   parseDuration,
   type ReplyTo,
+  type Resumed,
   type StateOf,
   type StateView,
   type StepView,
@@ -78,7 +81,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * Makes the agent with its machine's input, if there is none; resolves when that is committed.
    *
    * @returns `created: false` if it was there; its state and input are left as they are.
-   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`), `failed` (`agent.start-failed`).
+   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`, `key.reserved`), `failed` (`agent.start-failed`).
    */
   start(
     ...args: undefined extends InputOf<TDefinition>
@@ -90,8 +93,8 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    *
    * @param event - An event of the machine, plain data of at most 1 MB encoded.
    * @returns The message's id, for logs.
-   * @throws DormouseError `invalid` (`event.too-large`, `event.not-data`, `event.reserved`); `timeout` (`call.timeout`):
-   * send again with the same idempotency key, it is applied once.
+   * @throws DormouseError `invalid` (`event.too-large`, `event.not-data`, `event.reserved`, `key.reserved`); `timeout`
+   * (`call.timeout`): send again with the same idempotency key, it is applied once.
    * @example
    * ```ts
    * await client.agent(counter, "acme").send({ type: "add", by: 1 });
@@ -132,8 +135,13 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * gap. Ends when the agent has ended and all was told, when it is removed, or with the signal.
    */
   watch(options?: { readonly from?: number; readonly signal?: AbortSignal }): AsyncIterable<StepView>;
-  /** Takes an agent that was set aside back, with its kept messages; `skip` drops the one it stumbled over. */
-  resume(options?: CallOptions & { readonly skip?: boolean }): Promise<void>;
+  /**
+   * Takes an agent that was set aside back, with its kept messages; `skip` drops the one it stumbled over, if it is kept.
+   *
+   * @returns `wasSetAside: false` if it was not set aside; `isSkipped`: whether a message was dropped.
+   * @throws DormouseError `conflict` (`agent.not-started`): there is no such agent.
+   */
+  resume(options?: CallOptions & { readonly skip?: boolean }): Promise<Resumed>;
   /** Ends the agent without asking its machine: timers, effects and children go, open asks are told. */
   terminate(options?: CallOptions): Promise<void>;
   /** Ends the agent and forgets its state; its key may begin anew. */
@@ -161,6 +169,7 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   return {
     address,
     start: async (...[input, options = {}]) => {
+      checkUserKey(parseAddress(address).key);
       checkData(input, { what: "input", code: "input.not-data", of: address });
       return { created: (await ask({ kind: "start", input }, options)) === true };
     },
@@ -179,7 +188,7 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     history: (options = {}) => readHistory(connection, address, options),
     watch: (options = {}) => watch(connection, address, options),
     resume: async ({ skip = false, ...options } = {}) =>
-      void (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)),
+      (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)) as Resumed,
     terminate: async (options = {}) => void (await ask({ kind: "command", command: "terminate" }, options)),
     remove: async (options = {}) => void (await ask({ kind: "command", command: "remove" }, options)),
   };
@@ -295,6 +304,7 @@ export function limitsOf(options: CallOptions): Limits {
 
 /** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
 function eventBody(definition: AnyAgentDefinition | undefined, address: Address, event: EventData): Body {
+  checkUserKey(parseAddress(address).key);
   const given: unknown = event;
   const type = typeof given === "object" && given !== null && "type" in given ? given.type : undefined;
   if (typeof type !== "string" || type === "") {

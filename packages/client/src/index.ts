@@ -2,4 +2,4 @@
 export { type Client, type ListOptions, makeClient } from "./client.ts";
 export type { ClientPorts, ConnectionOptions } from "./connection.ts";
 export type { AgentRef, AgentState, CallOptions, HistoryOptions, PlaceOf } from "./handle.ts";
-export type { AgentView, QuarantineView, StepView } from "@dormouse/core/protocol";
+export type { AgentView, QuarantineView, Resumed, StepView } from "@dormouse/core/protocol";

@@ -175,7 +175,7 @@ class Host implements Incarnation {
   readonly #settler: Settler;
   readonly #loops = new Map<Partition, PartitionLoop>();
   readonly #stops: Cancel[] = [];
-  #caution = new Caution(false);
+  #caution: Caution;
   #unreadable = 0;
   #drained: Promise<void> | undefined;
   #end: (error: DormouseError | undefined) => void = () => undefined;
@@ -197,6 +197,7 @@ class Host implements Incarnation {
       },
       failed: (error) => this.#fail(error),
     });
+    this.#caution = new Caution(false, (error) => this.#fail(error));
     this.#effects = new Effects({
       runningMax: settings.effectsRunningMax,
       run: ({ agent, effect, address, signal }) => {
@@ -211,6 +212,7 @@ class Host implements Incarnation {
         observe({ kind: "effect-ended", agent: call.agent, address: call.address, isOk: result.ok });
         this.#loopOf(call.agent)?.effectEnded(call, result);
       },
+      failed: (error) => this.#fail(error),
     });
     this.#settler = new Settler({
       world,
@@ -250,7 +252,8 @@ class Host implements Incarnation {
     };
     const claims = await Promise.all(partitions.map((partition) => this.#claim(claimant, partition)));
     const owned = claims.filter((one) => one !== undefined);
-    this.#caution = new Caution(isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax));
+    const isDeadly = isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax);
+    this.#caution = new Caution(isDeadly, (error) => this.#fail(error));
     for (const one of owned) this.#own(one);
     const areStarted = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
     // It may be sealed while it catches up: nobody would tell its starter.

@@ -30,6 +30,7 @@ export {
   type QuarantineView,
   type ReadRequest,
   requestRead,
+  type Resumed,
   type StateView,
   type StepView,
 } from "./runtime/reads.ts";

@@ -7,6 +7,7 @@ export type {
   HistoryOptions,
   PlaceOf,
   QuarantineView,
+  Resumed,
   StepView,
 } from "@dormouse/client";
 export * from "@dormouse/core";

@@ -46,10 +46,14 @@ export function makeAddress(type: string, key: string): Address {
   return `${type}/${key}` as Address;
 }
 
-/** Refuses a key that only the runtime may give. */
+/** Refuses a child's key: only the runtime gives one, and what a child takes comes from its parent. */
 export function checkUserKey(key: string): void {
   if (!key.startsWith("~")) return;
-  throw new DormouseError("invalid", "key.reserved", `keys that begin with "~" name children of agents: key=${key}`);
+  throw new DormouseError(
+    "invalid",
+    "key.reserved",
+    `keys that begin with "~" name children of agents, which take events from their parents alone: key=${key}`,
+  );
 }
 
 /** The parts of an address; refuses what is none. */

@@ -43,8 +43,8 @@ export interface ChainLink {
 }
 
 /**
- * What a partition owes and has taken. Changed in place by `step/fold.ts` alone, entry by entry, the same way by the
- * owner and by whoever reads its journal later.
+ * What a partition owes and has taken. Changed in place by `step/fold.ts`, entry by entry, the same way by the owner and
+ * by whoever reads its journal later; but for wake-ups and buckets, hints that an owner also drops and moves by itself.
  */
 export interface PartitionState {
   position: Position;

@@ -3,7 +3,7 @@
  *
  * Owns: what is in memory of each agent, speculative and committed; the queue of work for those being loaded.
  * Leaves to others: steps (`partition.ts`), heads (`settle/settle.ts`).
- * Called by partition: `use`, `passivate`.
+ * Called by partition: `use`, `giveUpUnread`, `forget`; by settler: `values`, `passivate`; by reads: `use`, `values`.
  *
  * A1  Work for an agent runs in the order it came; an agent that is loading holds up no other.
  * A2  An agent leaves memory only when all that memory holds of it is settled: then its head is the whole truth.
@@ -19,6 +19,7 @@ import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
 import { insist, type World } from "./insist.ts";
 import { foldRun, type Kept, readRun } from "./run.ts";
+import { supervise } from "./supervise.ts";
 
 export interface Activation {
   readonly agent: Address;
@@ -49,8 +50,9 @@ export interface Activation {
   isUnsettled: boolean;
   /** Monotonic, of its last work. */
   usedAt: number;
+  /** Why it cannot be read; of one that was given up, until it is durably gone. */
   error: DormouseError | undefined;
-  waiting: ((activation: Activation) => void)[];
+  waiting: Work[];
 }
 
 export interface ActivationsOptions {
@@ -59,7 +61,12 @@ export interface ActivationsOptions {
   /** Entries of agents that are in journals and not yet in heads, from a takeover. */
   readonly tails: Map<Address, Entry[]>;
   readonly loaded: (activation: Activation) => void;
+  /** What no one can go on from: the host ends. */
+  readonly failed: (error: unknown) => void;
 }
+
+/** What is to be done with an agent when it is in memory. */
+export type Work = (activation: Activation) => void | Promise<void>;
 
 export class Activations {
   readonly #options: ActivationsOptions;
@@ -82,11 +89,12 @@ export class Activations {
   }
 
   /** Runs `work` on the agent, at once if it is in memory, else when it is loaded (A1); whether it ran at once. */
-  use(agent: Address, work: (activation: Activation) => void): boolean {
+  use(agent: Address, work: Work): boolean {
+    const { world, failed } = this.#options;
     const known = this.#byAgent.get(agent);
     if (known !== undefined && known.phase !== "loading") {
-      known.usedAt = this.#options.world.clock.monotonic();
-      work(known);
+      known.usedAt = world.clock.monotonic();
+      void supervise(() => work(known), failed);
       return true;
     }
     const activation = known ?? this.#begin(agent);
@@ -98,12 +106,26 @@ export class Activations {
   passivate(activation: Activation): boolean {
     const isHeld = activation.phase === "loading" || activation.uncommitted > 0 || activation.isUnsettled;
     if (isHeld) return false;
+    // Its head covers them.
+    this.#options.tails.delete(activation.agent);
     return this.#byAgent.delete(activation.agent);
   }
 
   /** Drops an agent that could not be read, to try again. */
   forget(activation: Activation): void {
     this.#byAgent.delete(activation.agent);
+  }
+
+  /**
+   * Makes an agent that cannot be read one that is gone. Its numbers count on from above all that it can have had, so
+   * that no id is ever made twice.
+   */
+  giveUpUnread(activation: Activation): void {
+    if (activation.phase !== "unreadable") return;
+    activation.phase = "ready";
+    const tail = this.#options.tails.get(activation.agent) ?? [];
+    const known = tail.map((entry) => (entry.kind === "step" || entry.kind === "remove" ? entry.seq : 0));
+    activation.seqBefore = Math.max(activation.head?.seq ?? 0, ...known);
   }
 
   #begin(agent: Address): Activation {
@@ -127,7 +149,7 @@ export class Activations {
       waiting: [],
     };
     this.#byAgent.set(agent, activation);
-    void this.#load(activation);
+    void supervise(() => this.#load(activation), this.#options.failed);
     return activation;
   }
 
@@ -136,31 +158,42 @@ export class Activations {
       await this.#readHead(activation);
       activation.phase = "ready";
     } catch (error) {
-      if (!(error instanceof DormouseError) || error.kind === "closed") return;
-      activation.error = error;
+      if (error instanceof DormouseError && error.kind === "closed") return;
+      // The store gave no answer for too long: that says nothing of the agent.
+      if (error instanceof DormouseError && error.kind === "unavailable") throw error;
+      activation.error = error instanceof DormouseError ? error : unreadable(error);
       activation.phase = "unreadable";
     }
-    this.#options.loaded(activation);
-    for (const work of activation.waiting.splice(0)) work(activation);
+    const { loaded, failed } = this.#options;
+    loaded(activation);
+    for (const work of activation.waiting.splice(0)) void supervise(() => work(activation), failed);
   }
 
   async #readHead(activation: Activation): Promise<void> {
     const { world, tails } = this.#options;
-    let head = await readHead(world, activation.agent);
+    const name = headKey(activation.agent);
+    const tail = tails.get(activation.agent) ?? [];
+    // All that came before is over: of an agent that was removed since, not even its head need be readable.
+    const removedAt = tail.findLastIndex(({ kind }) => kind === "remove");
+    let object = await insist(world, () => world.store.get(name));
     for (;;) {
-      activation.head = head;
+      activation.head = undefined;
       try {
-        if (head !== undefined) await this.#restore(activation, head);
+        if (object !== undefined) await this.#restore(activation, (activation.head = asRead(object, name)));
         break;
       } catch (error) {
         // Merged meanwhile by an owner that is late: missing only if a fresh head still names it (DESIGN section 11).
-        const again = await readHead(world, activation.agent);
-        if (again?.etag === head?.etag) throw error;
-        head = again;
+        const again = await insist(world, () => world.store.get(name));
+        if (again?.etag === object?.etag) {
+          if (object !== undefined) activation.head ??= unknownHead(world, object);
+          if (removedAt < 0) throw error;
+          break;
+        }
+        object = again;
       }
     }
     activation.settled = activation.state;
-    for (const entry of tails.get(activation.agent) ?? []) applyEntry(activation, entry);
+    for (const entry of tail.slice(Math.max(0, removedAt))) applyEntry(activation, entry);
     activation.isUnsettled = tails.has(activation.agent);
     activation.committed = activation.state;
   }
@@ -173,6 +206,11 @@ export class Activations {
     const { base, steps } = await readRun(this.#options.world, kept.run);
     activation.state = foldRun(base, steps);
   }
+}
+
+/** A state that cannot be had from what is stored, for a reason that nobody foresaw: of this agent alone (D9). */
+export function unreadable(cause: unknown): DormouseError {
+  return new DormouseError("corrupt", "state.unreadable", String(cause), { cause });
 }
 
 /** A head as it stands in the store. */
@@ -193,6 +231,14 @@ export async function readHead(world: World, agent: Address): Promise<ReadHead |
 export function asRead({ bytes, etag }: StoredObject, name: string): ReadHead {
   const { epoch, seq, run, chapter } = decodeHead(bytes, name);
   return { etag, epoch, seq, kept: run === undefined ? undefined : { run, chapter } };
+}
+
+/**
+ * A head that does not tell its number stands for the highest that its agent can have come to: nobody takes a step in
+ * each millisecond since 1970.
+ */
+function unknownHead({ clock }: World, { etag }: StoredObject): ReadHead {
+  return { etag, epoch: 0, seq: clock.now(), kept: undefined };
 }
 
 /** Brings an agent over one entry of a journal; what its head already covers is skipped. */

@@ -7,22 +7,24 @@
  * sets its agent aside, and no other.
  *
  * Owns: the queue of work, and whether caution is on.
- * Called by partition: `add`; by host: `idle`. Calls a partition's `note`, `unnote`, `setAside`.
+ * Called by partition: `add`, `addNext`; by host: `idle`, `end`. Calls a partition's `note`, `unnote`, `blame`.
  */
 import type { Address } from "../agent/address.ts";
+import { supervise } from "./supervise.ts";
 
 /** A partition as caution sees it. */
 export interface Cautious {
   /** How often work of this name was noted and not ended. */
   noted(id: string): number;
   /** Resolves when the note is durable, or the host ends. */
-  note(agent: Address, id: string): Promise<void>;
+  note(id: string): Promise<void>;
   /** Resolves when the note's end, and all that was added before it, is durable. */
   unnote(id: string): Promise<void>;
   blame(agent: Address, id: string): void;
 }
 
-interface Work {
+/** Work that is done alone. */
+export interface Lone {
   readonly partition: Cautious;
   readonly agent: Address;
   readonly id: string;
@@ -33,14 +35,16 @@ interface Work {
 const deathsMax = 2;
 
 export class Caution {
-  readonly #queue: Work[] = [];
+  readonly #queue: Lone[] = [];
+  readonly #failed: (error: unknown) => void;
   #isOn: boolean;
   #isRunning = false;
   readonly #idleWaiters: (() => void)[] = [];
 
   /** @param isOn - Whether an owner before this host died at least twice since the last settle. */
-  constructor(isOn: boolean) {
+  constructor(isOn: boolean, failed: (error: unknown) => void) {
     this.#isOn = isOn;
+    this.#failed = failed;
   }
 
   /** Until the queue is empty: what comes for an agent must not overtake what waits for it here (D1). */
@@ -48,9 +52,19 @@ export class Caution {
     return this.#isOn || this.#isRunning;
   }
 
-  add(work: Work): void {
+  add(work: Lone): void {
     this.#queue.push(work);
-    if (!this.#isRunning) void this.#run();
+    this.#begin();
+  }
+
+  /** Before all that waits. */
+  addNext(works: readonly Lone[]): void {
+    this.#queue.unshift(...works);
+    this.#begin();
+  }
+
+  #begin(): void {
+    if (!this.#isRunning) void supervise(() => this.#run(), this.#failed);
   }
 
   /** Resolves when nothing is left to be done alone. */
@@ -68,7 +82,7 @@ export class Caution {
     for (let work = this.#queue.shift(); work !== undefined; work = this.#queue.shift()) {
       const { partition, agent, id, run } = work;
       if (partition.noted(id) >= deathsMax) partition.blame(agent, id);
-      else await partition.note(agent, id);
+      else await partition.note(id);
       await run();
       await partition.unnote(id);
     }

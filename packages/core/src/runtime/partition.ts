@@ -1,52 +1,54 @@
 /**
  * The loop of an owned partition: message → agent → step → open record → release.
  *
- * Owns: the partition's state, its agents in memory, and what each durable entry lets out.
- * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), durability (`commit.ts`), what leaves (`release/`).
- * Called by host: `start`, `settleNow`, `stop`; by client through the channel: reads.
+ * Owns: the partition's state and its agents in memory.
+ * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), entries and what they let out (`entries.ts`, `commit.ts`,
+ * `release/`), agents that cannot step (`shelf.ts`).
+ * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`; by reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
- *     comes to the same state (D4, D7).
+ *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a
+ *     hint, and one too many finds nothing to do (T1).
  * P2  What an entry caused is let out by its release, which commit calls when it is durable (D3).
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
  */
 import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
-import { nearMs, recordBytesMax, valueBytesMax } from "../agent/limits.ts";
+import { nearMs } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
-import { checkData } from "../format/codec/data.ts";
-import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
-import { bytesAtMost } from "../format/codec/size.ts";
 import { historyStep } from "../format/head.ts";
-import { type Batch, type Body, decodeBatch, type Envelope, type Unnumbered } from "../format/message.ts";
+import { type Batch, type Body, decodeBatch, type Envelope } from "../format/message.ts";
 import type { PartitionState, Position } from "../format/partition.ts";
-import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../format/record.ts";
+import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
 import { InOrder, type NumberedSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
-import { fold, foldStep } from "../step/fold.ts";
+import { asDurable, inputOf } from "../step/input.ts";
 import type { Known, Registry } from "../step/registry.ts";
+import { restorer } from "../step/restore.ts";
 import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
 import {
+  answerTo,
   type EffectResult,
   type InlineAction,
   type Outcome,
-  type Send,
   type StepInput,
+  type Stepped,
   takeStep,
 } from "../step/step.ts";
-import { type Activation, Activations } from "./activations.ts";
-import type { Caution, Cautious } from "./caution.ts";
+import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
+import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
+import { Entries, entryBytes } from "./entries.ts";
 import { pause, type World } from "./insist.ts";
 import type { QuarantineView, Readable } from "./reads.ts";
 import { Reader, type Ticket } from "./reader.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
-import { Outbox } from "./release/outbox.ts";
-import { publishAnswer, publishNotice, publishTaken } from "./release/reply.ts";
+import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
+import { Shelf } from "./shelf.ts";
 
 export interface PartitionOptions {
   readonly app: App;
@@ -72,13 +74,6 @@ export interface PartitionOptions {
 
 /** How long an agent's effects are alone under caution, in milliseconds. */
 const aloneMsMax = 2_000;
-/** What an entry's size is taken for beside the event it holds. */
-const entryBytesBase = 160;
-
-/** What an entry takes that holds these values, at most: exact no longer, when they fill a record alone. */
-function entryBytes(values: unknown): number {
-  return entryBytesBase + bytesAtMost(values, recordBytesMax);
-}
 
 export class PartitionLoop implements Committing, Readable, Cautious {
   readonly partition: Partition;
@@ -92,36 +87,41 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   readonly #options: PartitionOptions;
   readonly #reader: Reader;
   readonly #inOrder: InOrder;
-  readonly #outbox: Outbox;
+  readonly #entries: Entries;
+  readonly #shelf: Shelf;
   readonly #timers: Timers;
   /** Tickets of messages that passed and are being decided, by source and number. */
   readonly #pending = new Map<string, Ticket[]>();
-  /** Per source, how far its numbers are durably taken. */
-  readonly #taken = new Map<string, number>();
-  readonly #untold = new Set<string>();
   #started: (() => void) | undefined;
-  #entriesUnsettled = 0;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
     this.partition = options.partition;
     this.epoch = options.epoch;
     this.state = options.state;
-    const { world, mailbox, partition, commit, app, settings, observe } = options;
+    const { world, mailbox, partition, commit, observe, failed } = options;
     this.#inOrder = new InOrder(this.state);
-    this.#timers = new Timers(world.clock, (agent) => this.#wake(agent));
-    this.#outbox = new Outbox({
-      world,
-      mailbox,
-      id: `${app.birth}/${partition}`,
-      state: this.state,
-      repeatMs: settings.outboxRepeatMs,
-    });
+    this.#timers = new Timers({ clock: world.clock, wake: (agent) => this.#wake(agent), failed });
+    this.#entries = new Entries(options, this);
     this.activations = new Activations({
       world,
       partition,
       tails: options.tails,
       loaded: (activation) => this.#loaded(activation),
+      failed,
+    });
+    this.#shelf = new Shelf({
+      ...options,
+      entries: this.#entries,
+      activations: this.activations,
+      known: (activation, path) => this.#known(activation, path),
+      step: (activation, known, envelope) =>
+        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined),
+      end: (activation, known, message) =>
+        void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
+      forget: (activation) => this.#forget(activation),
+      resumeWork: (agent) => this.#resumeWork(agent),
+      alone: (agent, id, work) => this.#alone(agent, id, work),
     });
     this.#reader = new Reader(
       {
@@ -133,7 +133,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         take: (message) => this.#take(message),
         regressed: (why) => {
           observe({ kind: "regressed", partition, why });
-          this.#outbox.resume();
+          this.#entries.resume();
         },
         caughtUp: () => {
           observe({ kind: "caught-up", partition });
@@ -143,7 +143,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       },
       this.state.position,
     );
-    for (const [key, { low }] of this.state.sources) this.#taken.set(key, low);
   }
 
   /**
@@ -161,7 +160,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   stop(): void {
     this.#reader.stop();
     this.#timers.stop();
-    this.#outbox.stop();
+    this.#entries.stop();
   }
 
   position(): Position {
@@ -169,32 +168,25 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   get entriesUnsettled(): number {
-    return this.#entriesUnsettled;
+    return this.#entries.unsettled;
   }
 
   settledUpToNow(): void {
-    this.#entriesUnsettled = 0;
+    this.#entries.settledUpToNow();
   }
 
-  /** Calls `tell` when the agent is in memory. */
-  use(agent: Address, tell: (activation: Activation) => void): boolean {
-    return this.activations.use(agent, tell);
+  quarantined(): readonly QuarantineView[] {
+    return this.#shelf.quarantined();
   }
 
-  inMemory(): Iterable<Activation> {
-    return this.activations.values();
+  /** A receiver has committed our messages up to `upTo`. */
+  confirmed(to: Partition, upTo: number): void {
+    this.#entries.confirmed(to, upTo);
   }
 
   /** A sealed journal refuses the next record, and the host ends (D5). */
   checkOwned(): void {
     void this.#options.commit.cut(() => undefined);
-  }
-
-  quarantined(): readonly QuarantineView[] {
-    return [...this.state.quarantine].map(([agent, { since, error, messageId }]) => {
-      const shelved = this.state.shelf.get(agent)?.length ?? 0;
-      return { agent, since, error, messageId, shelved };
-    });
   }
 
   /**
@@ -209,12 +201,6 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     };
     await Promise.all([...tails.keys()].map(load));
     return tails.size === 0;
-  }
-
-  /** A receiver has committed our messages up to `upTo`. */
-  confirmed(to: Partition, upTo: number): void {
-    const kept = this.state.outbox.get(to)?.entries.keys().next().value;
-    if (kept !== undefined && kept <= upTo) this.#add({ kind: "sent", to, upTo }, 16, () => undefined);
   }
 
   // ------------------------------------------------------------------------------------------------------------ messages
@@ -242,7 +228,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #open(source: NumberedSource, message: MailboxMessage, ticket: Ticket): void {
     if (source.kind === "stint") {
-      this.#add({ kind: "open", stint: source.id, place: message.sequence, at: message.at }, 64, () => undefined);
+      this.#entries.add(
+        { kind: "open", stint: source.id, place: message.sequence, at: message.at },
+        64,
+        () => undefined,
+      );
     }
     this.#reader.decided(ticket);
   }
@@ -265,7 +255,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       case "late":
         this.#options.commit.touch(this);
         this.#reader.decided(ticket);
-        if (verdict === "repeat") this.#tellTaken(key);
+        if (verdict === "repeat") this.#entries.tellTaken(key);
         if (verdict === "late") this.#refuseLate(envelope);
     }
   }
@@ -276,13 +266,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       partition: this.partition,
       why: `a message of a forgotten stint: id=${envelope.id}`,
     });
-    if (envelope.ask === undefined) return;
     const error = encodeError(unknownOutcome(envelope));
-    publishAnswer(this.#options.channel, {
-      id: envelope.id,
-      replyTo: envelope.ask.replyTo,
-      answer: { ok: false, seq: 0, error },
-    });
+    for (const given of answerTo(envelope, { ok: false, seq: 0, error })) publishAnswer(this.#options.channel, given);
   }
 
   #deliver(envelope: Envelope, origin: Origin, ticket: Ticket): void {
@@ -307,47 +292,38 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   /** Work of one agent: at once if it is in memory, noted and alone under caution; whether it was done at once. */
-  #do(agent: Address, id: string, work: (activation: Activation) => void | Promise<void>): boolean {
-    const { caution, failed } = this.#options;
-    if (!caution.isOn) {
-      return this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).catch(failed));
-    }
+  #do(agent: Address, id: string, work: Work): boolean {
+    const { caution } = this.#options;
+    if (!caution.isOn) return this.activations.use(agent, work);
+    caution.add(this.#alone(agent, id, work));
+    return false;
+  }
+
+  #alone(agent: Address, id: string, work: Work): Lone {
     const run = (): Promise<void> =>
       new Promise((resolve) => {
-        this.activations.use(agent, (activation) => void Promise.resolve(work(activation)).then(resolve, failed));
+        this.activations.use(agent, async (activation) => {
+          await work(activation);
+          resolve();
+        });
       });
-    caution.add({ partition: this, agent, id, run });
-    return false;
+    return { partition: this, agent, id, run };
   }
 
   noted(id: string): number {
     return this.state.notes.get(id) ?? 0;
   }
 
-  note(_agent: Address, id: string): Promise<void> {
-    return new Promise((resolve) => this.#add({ kind: "note", id }, 64, resolve));
+  note(id: string): Promise<void> {
+    return new Promise((resolve) => this.#entries.add({ kind: "note", id }, 64, resolve));
   }
 
   unnote(id: string): Promise<void> {
-    return new Promise((resolve) => this.#add({ kind: "unnote", id }, 64, resolve));
+    return new Promise((resolve) => this.#entries.add({ kind: "unnote", id }, 64, resolve));
   }
 
   blame(agent: Address, id: string): void {
-    const error = encodeError(
-      new DormouseError(
-        "failed",
-        "agent.killed-host",
-        `its host died twice while it was at this, alone; mend the agent, then resume or skip: agent=${agent} work=${id}`,
-      ),
-    );
-    this.#quarantine(agent, error, id);
-  }
-
-  #quarantine(agent: Address, error: ErrorData, messageId: string): void {
-    const { world, observe } = this.#options;
-    this.#add({ kind: "quarantine", agent, quarantine: { since: world.clock.now(), error, messageId } }, 256, () => {
-      observe({ kind: "quarantined", agent, error });
-    });
+    this.#shelf.blame(agent, id);
   }
 
   /** `undefined` if what it is addressed to is no address. */
@@ -364,7 +340,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const why = to === undefined ? "a message to no address" : "a message of another partition, passed on";
     this.#options.observe({ kind: "skipped", partition: this.partition, why: `${why}: id=${envelope.id}` });
     const sends = to === undefined ? [] : [{ to, n: this.state.outbox.get(to)?.next ?? 1, envelope }];
-    this.#passOf(envelope.to, origin, "elsewhere", [], sends);
+    this.#entries.passOf(envelope.to, origin, "elsewhere", [], sends);
   }
 
   #takeEnvelope(activation: Activation, envelope: Envelope, origin: Origin): void {
@@ -374,9 +350,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       return;
     }
     if (this.#answerRepeat(activation, envelope, origin)) return;
-    const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
-    const known = this.#known(activation, path);
-    if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+    const known = this.#known(activation, body.kind === "start-child" ? body.path : undefined);
+    if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
     else this.#stepEnvelope(activation, known, envelope, origin.at, origin);
   }
 
@@ -392,9 +367,10 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (isFirst && envelope.body.kind === "event" && !parseAddress(envelope.to).key.startsWith("~")) {
       // Begun by a plain message, as children never are: two steps, init and then the event, of which only the second decides the message.
       const start = { kind: "start", message: envelope, input: undefined, child: undefined, isImplied: true } as const;
-      const outcome = this.#step(activation, known, start, undefined);
+      // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
+      const outcome = this.#step(activation, known, start, undefined, origin === undefined);
       if (outcome.kind === "passed") {
-        if (origin !== undefined) this.#pass(envelope, origin, outcome.why, outcome.answers);
+        if (origin !== undefined) this.#entries.pass(envelope, origin, outcome.why, outcome.answers);
         return;
       }
     }
@@ -403,13 +379,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** Another copy of an ask, sent because no answer came: it attaches, or is answered again, and never runs again. */
   #answerRepeat(activation: Activation, envelope: Envelope, origin: Origin): boolean {
-    const { ask } = envelope;
-    if (ask?.isRepeat !== true) return false;
+    if (envelope.ask?.isRepeat !== true) return false;
     const kept = this.state.answers.get(envelope.id);
     const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
-    const answer = kept?.answer ?? { ok: false as const, seq: 0, error: encodeError(unknownOutcome(envelope)) };
-    const answers = isOpen ? [] : [{ id: envelope.id, replyTo: ask.replyTo, answer }];
-    this.#pass(envelope, origin, "repeat", answers);
+    const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
+    this.#entries.pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
   }
 
@@ -419,48 +393,31 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     body: Extract<Body, { kind: "command" }>,
     origin: Origin,
   ): void {
-    const known = this.#known(activation, activation.state?.path ?? []);
     switch (body.command) {
-      case "terminate":
-        if (known instanceof DormouseError) this.#setAside(activation, envelope, origin, known);
+      case "terminate": {
+        const known = this.#known(activation);
+        if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
         else this.#step(activation, known, { kind: "end", how: "terminate", message: envelope }, origin);
         return;
+      }
       case "remove":
-        this.#remove(activation, known, envelope, origin);
+        this.#shelf.remove(activation, envelope, origin);
         return;
       case "resume":
       case "skip":
-        this.#resumeAgent(activation, envelope, origin, body.command);
+        this.#shelf.resume(activation, envelope, origin, body.command);
     }
   }
 
-  #remove(activation: Activation, known: Known | DormouseError, envelope: Envelope, origin: Origin): void {
-    const { ask } = envelope;
-    if (activation.error !== undefined) {
-      // Its last number is not known, and a new life must count on from it: no id is ever made twice.
-      this.#setAside(activation, envelope, origin, activation.error);
-      return;
-    }
+  #forget(activation: Activation): void {
     const seq = activation.state?.seq ?? activation.seqBefore;
-    const answers: GivenAnswer[] =
-      ask === undefined
-        ? []
-        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq, value: activation.state !== undefined } }];
-    if (activation.state?.status === "active" && !(known instanceof DormouseError)) {
-      this.#step(activation, known, { kind: "end", how: "terminate", message: withoutAsk(envelope) }, undefined);
-    }
-    if (activation.state !== undefined) this.#forget(activation, activation.state.seq);
-    // Last, so that its answer is let out only when the agent is durably gone.
-    this.#pass(envelope, origin, "removed", answers);
-  }
-
-  #forget(activation: Activation, seq: number): void {
     activation.seqBefore = seq;
     activation.state = undefined;
     activation.live = undefined;
-    this.#addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
+    this.#entries.addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
       activation.settled = undefined;
+      activation.error = undefined;
       activation.steps = [];
       activation.lives += 1;
       this.#letRun(activation, undefined);
@@ -470,7 +427,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   // --------------------------------------------------------------------------------------------------------------- steps
 
   /** The machine that runs an agent, or why it cannot step now. */
-  #known(activation: Activation, path: readonly string[]): Known | DormouseError {
+  #known(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
     const { agent } = activation;
     const { type } = parseAddress(agent);
     const quarantine = this.state.quarantine.get(agent);
@@ -481,7 +438,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         `the agent is set aside until someone resumes it (dormouse resume ${agent}): ${quarantine.error.message}`,
       );
     }
-    if (activation.error !== undefined) return activation.error;
+    if (activation.phase === "unreadable" && activation.error !== undefined) return activation.error;
     const known = this.#options.registry.find(type, path);
     if (known === undefined) {
       return new DormouseError(
@@ -494,15 +451,19 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       try {
         activation.live = decode(known.machine, activation.state.machine);
       } catch (error) {
-        return error instanceof DormouseError
-          ? error
-          : new DormouseError("corrupt", "state.unreadable", String(error), { cause: error });
+        return error instanceof DormouseError ? error : unreadable(error);
       }
     }
     return known;
   }
 
-  #step(activation: Activation, known: Known, input: StepInput, origin: Origin | undefined): Outcome {
+  #step(
+    activation: Activation,
+    known: Known,
+    input: StepInput,
+    origin: Origin | undefined,
+    isWithNext: boolean = false,
+  ): Outcome {
     const { world, settings, restoreEveryStep, observe } = this.#options;
     const { agent, state, live } = activation;
     const restore = restoreEveryStep ? restorer(state) : undefined;
@@ -521,18 +482,18 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (outcome.kind === "passed" && outcome.error !== undefined && "message" in input) {
       observe({ kind: "refused", agent, id: input.message.id, error: outcome.error });
     }
-    if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin);
+    if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin, isWithNext);
     else if (origin !== undefined || outcome.sends.length > 0) {
-      this.#passOf(agent, origin, outcome.why, outcome.answers, this.#number(agent, outcome.sends));
+      this.#entries.passOf(agent, origin, outcome.why, outcome.answers, this.#entries.number(agent, outcome.sends));
     }
     return outcome;
   }
 
-  #stepped(activation: Activation, outcome: Extract<Outcome, { kind: "stepped" }>, origin: Origin | undefined): void {
+  #stepped(activation: Activation, outcome: Stepped, origin: Origin | undefined, isWithNext: boolean): void {
     const { observe, channel, app } = this.#options;
     const { agent } = activation;
     const { state, live } = outcome.after;
-    const sends = this.#number(agent, outcome.sends);
+    const sends = this.#entries.number(agent, outcome.sends);
     const entry: StepEntry = {
       kind: "step",
       agent,
@@ -550,9 +511,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     };
     activation.state = state;
     activation.live = live;
-    const release = this.#releaseOf(sends, outcome.answers);
-    const letOut = [outcome.cause, sends, outcome.answers, outcome.emitted];
-    this.#addOf(activation, entry, outcome.deltaBytes + entryBytes(letOut), () => {
+    const release = this.#entries.releaseOf(sends, outcome.answers);
+    const bytes = outcome.deltaBytes + entryBytes([outcome.cause, sends, outcome.answers, outcome.emitted]);
+    const released = (): void => {
       activation.committed = state;
       activation.steps.push(historyStep(entry));
       observe({ kind: "stepped", agent, seq: state.seq, error: outcome.error, thrown: outcome.thrown });
@@ -562,139 +523,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       for (const action of outcome.actions) this.#runAction(agent, action);
       publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
       observe({ kind: "released", agent, seq: state.seq });
-    });
-  }
-
-  #number(from: Address, sends: readonly Send[]): NumberedSend[] {
-    const { app, newId, world } = this.#options;
-    const next = new Map<Partition, number>();
-    return sends.map(({ to: address, body }) => {
-      const to = partitionOf(address, app.partitions);
-      const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
-      next.set(to, n + 1);
-      const envelope: Unnumbered = { id: newId(), to: address, body, sentAt: world.clock.now(), from };
-      return { to, n, envelope };
-    });
-  }
-
-  #pass(envelope: Envelope, origin: Origin, why: string, answers: readonly GivenAnswer[]): void {
-    this.#passOf(envelope.to, origin, why, answers, []);
-  }
-
-  #passOf(
-    agent: Address,
-    origin: Origin | undefined,
-    why: string,
-    answers: readonly GivenAnswer[],
-    sends: readonly NumberedSend[],
-  ): void {
-    const at = this.#options.world.clock.now();
-    const release = this.#releaseOf(sends, answers);
-    const bytes = entryBytes([sends, answers]);
-    this.#add({ kind: "pass", agent, at, origin, why, sends, answers }, bytes, release);
-  }
-
-  /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
-  #setAside(activation: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
-    const { agent } = activation;
-    const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
-    if (!isOfCode) {
-      this.#quarantine(agent, encodeError(why), envelope.id);
-    }
-    if (envelope.ask === undefined) {
-      this.#add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
-      return;
-    }
-    const answer = { ok: false as const, seq: 0, error: encodeError(why) };
-    this.#pass(envelope, origin, "set-aside", [{ id: envelope.id, replyTo: envelope.ask.replyTo, answer }]);
-  }
-
-  #resumeAgent(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
-    const { agent } = activation;
-    const wasSetAside = this.state.quarantine.has(agent);
-    if (wasSetAside) this.#add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
-    const shelved = this.state.shelf.get(agent) ?? [];
-    if (command === "skip" && shelved.length > 0) this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
-    const { ask } = envelope;
-    const answers: GivenAnswer[] =
-      ask === undefined
-        ? []
-        : [{ id: envelope.id, replyTo: ask.replyTo, answer: { ok: true, seq: 0, value: wasSetAside } }];
-    this.#pass(envelope, origin, command, answers);
-    const wasUnreadable = activation.phase === "unreadable";
-    if (wasUnreadable) this.activations.forget(activation);
-    this.#takeShelf(agent);
-    // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
-    if ((wasSetAside || wasUnreadable) && this.state.busy.has(agent)) this.#resumeWork(agent);
-  }
-
-  /** Takes what is on an agent's shelf, in order, as far as it can step. */
-  #takeShelf(agent: Address): void {
-    this.activations.use(agent, (activation) => {
-      const shelved = [...(this.state.shelf.get(agent) ?? [])];
-      for (const envelope of shelved) {
-        const { body } = envelope;
-        const path = body.kind === "start-child" ? body.path : (activation.state?.path ?? []);
-        const known = this.#known(activation, path);
-        if (known instanceof DormouseError) return;
-        // In one record with its step: alone, it would lose the message.
-        this.#add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
-        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined);
-      }
-    });
-  }
-
-  // ------------------------------------------------------------------------------------------------------ entries, release
-
-  /** Adds an entry to the open record, and folds it into memory (P1). */
-  #add(entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
-    fold(this.state, entry);
-    this.#entriesUnsettled += 1;
-    const source = "origin" in entry ? entry.origin?.source : undefined;
-    const taken = source?.startsWith("outbox:") === true ? this.state.sources.get(source)?.low : undefined;
-    const released = (): void => {
-      release();
-      // Entries are durable in order: what was decided when this one was added is durable now.
-      if (source !== undefined && taken !== undefined) this.#takenUpTo(source, taken);
     };
-    this.#options.commit.add(this, entry, bytes, released, isWithNext);
-  }
-
-  #addOf(activation: Activation, entry: Entry, bytes: number, release: () => void): void {
-    activation.uncommitted += 1;
-    this.#add(entry, bytes, () => {
-      activation.uncommitted -= 1;
-      activation.isUnsettled = true;
-      release();
-    });
-  }
-
-  /** What a durable entry lets out (P2). */
-  #releaseOf(sends: readonly NumberedSend[], answers: readonly GivenAnswer[]): () => void {
-    return () => {
-      if (sends.length > 0) this.#outbox.publish(sends);
-      for (const given of answers) publishAnswer(this.#options.channel, given);
-    };
-  }
-
-  #takenUpTo(source: string, upTo: number): void {
-    this.#taken.set(source, upTo);
-    this.#tellTaken(source);
-  }
-
-  /** Tells a sender's owner how far its messages are committed here: once a tick, the newest. */
-  #tellTaken(source: string): void {
-    if (!source.startsWith("outbox:")) return;
-    if (this.#untold.size === 0) this.#options.world.clock.turn(() => this.#tell());
-    this.#untold.add(source);
-  }
-
-  #tell(): void {
-    for (const source of this.#untold) {
-      const upTo = this.#taken.get(source) ?? 0;
-      publishTaken(this.#options.channel, source.slice("outbox:".length), { by: this.partition, upTo });
-    }
-    this.#untold.clear();
+    this.#entries.addOf(activation, entry, bytes, released, isWithNext);
   }
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
@@ -758,7 +588,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #stepLocal(activation: Activation, input: StepInput): void {
     if (activation.state === undefined) return;
-    const known = this.#known(activation, activation.state.path);
+    const known = this.#known(activation);
     if (!(known instanceof DormouseError)) this.#step(activation, known, input, undefined);
   }
 
@@ -769,9 +599,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** After a takeover: what the last owner may not have let out is let out again, under the same ids (D6). */
   #resume(): void {
-    this.#outbox.resume();
+    this.#entries.resume();
     this.armNear();
-    for (const agent of this.state.shelf.keys()) this.#takeShelf(agent);
+    for (const agent of this.state.shelf.keys()) this.#shelf.take(agent);
     for (const agent of this.state.busy) this.#resumeWork(agent);
   }
 
@@ -795,73 +625,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #runOwed(activation: Activation): void {
     const { agent, state } = activation;
     if (state === undefined) return;
-    const known = this.#known(activation, state.path);
+    const known = this.#known(activation);
     if (known instanceof DormouseError) return;
     for (const { seq, index, name, params, event } of state.owed) {
       const run = known.machine.action(name, params, { machine: state.machine, agent, event });
       this.#runAction(agent, { name, owed: { seq, index }, run });
     }
   }
-}
-
-function inputOf(envelope: Envelope, at: number): StepInput {
-  const { body } = envelope;
-  switch (body.kind) {
-    case "event":
-      return { kind: "event", message: envelope, at, event: body.event };
-    case "start":
-      return { kind: "start", message: envelope, input: body.input, child: undefined, isImplied: false };
-    case "start-child":
-      return {
-        kind: "start",
-        message: envelope,
-        input: body.input,
-        child: { parent: body.parent, path: body.path },
-        isImplied: false,
-      };
-    case "child":
-      return { kind: "child", message: envelope, news: body };
-    case "stop":
-      return { kind: "end", how: "stop", message: envelope };
-    case "command":
-      return { kind: "end", how: "terminate", message: envelope };
-  }
-}
-
-type Stepped = Extract<Outcome, { kind: "stepped" }>;
-
-/** Puts in the place of a step's state the one that its delta makes of the stored state before: all else is lost. */
-function restorer(before: AgentState | undefined): (outcome: Stepped) => Stepped {
-  const stored = before === undefined ? undefined : encodeValue(before);
-  return (outcome) => {
-    const { live } = outcome.after;
-    const after = foldStep(stored === undefined ? undefined : (decodeValue(stored) as AgentState), outcome);
-    const state = decodeValue(encodeValue(after)) as AgentState;
-    return { ...outcome, after: { state, live: decode(live.machine, state.machine) } };
-  };
-}
-
-/** A result as it comes back from the store: its maker may still hold, and change, what it gave. */
-function asDurable(agent: Address, result: EffectResult): EffectResult {
-  if (!result.ok) return result;
-  try {
-    checkData(result.output, { what: "output", code: "effect.not-data", of: agent });
-    const bytes = encodeValue(result.output);
-    if (bytes.length <= valueBytesMax) return { ok: true, output: decodeValue(bytes) };
-    throw new DormouseError(
-      "invalid",
-      "effect.too-large",
-      `an effect's result must fit ${valueBytesMax} bytes encoded; keep what is large elsewhere and give its name: ` +
-        `agent=${agent} bytes=${bytes.length}`,
-    );
-  } catch (error) {
-    return { ok: false, error: encodeError(error) };
-  }
-}
-
-function withoutAsk(envelope: Envelope): Envelope {
-  const { ask: _ask, key: _key, ...rest } = envelope;
-  return rest;
 }
 
 function unknownOutcome(envelope: Envelope): DormouseError {

@@ -11,7 +11,7 @@ import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
 import { decode, describe } from "../step/engine.ts";
 import type { Registry } from "../step/registry.ts";
 import type { AgentState, AgentStatus } from "../step/state.ts";
-import { type Activation, readHead } from "./activations.ts";
+import { type Activation, type Activations, readHead } from "./activations.ts";
 import { type PastStep, readHistory } from "./history.ts";
 import { insist, type World } from "./insist.ts";
 import { readSubject } from "./release/reply.ts";
@@ -88,6 +88,13 @@ export interface QuarantineView {
   readonly shelved: number;
 }
 
+/** What came of taking an agent back. */
+export interface Resumed {
+  readonly wasSetAside: boolean;
+  /** Whether a kept message was dropped: the one that the agent had stumbled over. */
+  readonly isSkipped: boolean;
+}
+
 /** The most that a store lists at once. */
 const namesAtOnce = 1_000;
 
@@ -95,10 +102,7 @@ type ReadAnswer = { readonly ok: true; readonly value: unknown } | { readonly ok
 
 export interface Readable {
   readonly partition: Partition;
-  /** Calls `tell` when the agent is in memory. */
-  use(agent: Address, tell: (activation: Activation) => void): boolean;
-  /** In memory now. */
-  inMemory(): Iterable<Activation>;
+  readonly activations: Pick<Activations, "use" | "values">;
   quarantined(): readonly QuarantineView[];
   /** Somebody knows of a later step than we hold: finds out whether we still own it. */
   checkOwned(): void;
@@ -193,7 +197,7 @@ async function list(
   type: string | undefined,
   after: string | undefined,
 ): Promise<AgentPage> {
-  const active = new Map([...readable.inMemory()].map((activation) => [activation.agent, activation]));
+  const active = new Map([...readable.activations.values()].map((activation) => [activation.agent, activation]));
   const names = await insist(world, () => world.store.list(agentsPrefix(type), after === undefined ? {} : { after }));
   const stored = names.map(agentOfHead).filter((agent) => agent !== undefined);
   const ours = stored.filter((agent) => partitionOf(agent, app.partitions) === readable.partition);
@@ -235,7 +239,7 @@ function agentView(agent: Address, { status, seq, machine, errorCount, now }: Ag
 
 function withAgent<T>(readable: Readable, agent: Address, look: (activation: Activation) => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    readable.use(parseAddress(agent).address, (activation) => {
+    readable.activations.use(parseAddress(agent).address, (activation) => {
       try {
         if (activation.error !== undefined) throw activation.error;
         resolve(look(activation));

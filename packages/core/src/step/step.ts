@@ -117,6 +117,8 @@ export type Outcome =
       readonly answers: readonly GivenAnswer[];
     };
 
+export type Stepped = Extract<Outcome, { kind: "stepped" }>;
+
 export interface Send {
   readonly to: Address;
   readonly body: Body;
@@ -850,7 +852,8 @@ function failure(code: string, thrown: unknown, about: string): ErrorData {
 /** What V8 says of a change to what is frozen: in words alone. */
 const frozenTexts = /object is not extensible|read only property|Cannot (?:delete|redefine) property/;
 
-function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
+/** The answer to a message, if it is an ask. */
+export function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
   return message.ask === undefined ? [] : [{ id: message.id, replyTo: message.ask.replyTo, answer }];
 }
 

@@ -11,6 +11,7 @@ import type { Address } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
 import type { EffectResult } from "../../step/step.ts";
 import type { Effect } from "../../step/state.ts";
+import { supervise } from "../supervise.ts";
 
 export interface EffectCall {
   readonly agent: Address;
@@ -26,6 +27,8 @@ export interface EffectsOptions {
   readonly run: (call: EffectCall) => Promise<unknown>;
   readonly ended: (call: EffectCall, result: EffectResult) => void;
   readonly started: (call: EffectCall) => void;
+  /** What no one can go on from: the host ends. */
+  readonly failed: (error: unknown) => void;
 }
 
 interface Running {
@@ -115,7 +118,7 @@ export class Effects {
       const one = this.#waiting.shift();
       if (one === undefined) return;
       this.#running += 1;
-      void this.#run(one);
+      void supervise(() => this.#run(one), this.#options.failed);
     }
   }
 

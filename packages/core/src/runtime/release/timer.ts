@@ -9,23 +9,28 @@
  */
 import type { Address } from "../../agent/address.ts";
 import type { Cancel, Clock } from "../../ports/index.ts";
+import { supervise } from "../supervise.ts";
 
 interface WakeUp {
   readonly due: number;
   readonly agent: Address;
 }
 
+export interface TimersOptions {
+  readonly clock: Clock;
+  readonly wake: (agent: Address) => void;
+  readonly failed: (error: unknown) => void;
+}
+
 export class Timers {
-  readonly #clock: Clock;
-  readonly #wake: (agent: Address) => void;
+  readonly #options: TimersOptions;
   readonly #heap: WakeUp[] = [];
   /** What is armed for each agent; other entries of the heap are old. */
   readonly #due = new Map<Address, number>();
   #armed: { readonly due: number; readonly cancel: Cancel } | undefined;
 
-  constructor(clock: Clock, wake: (agent: Address) => void) {
-    this.#clock = clock;
-    this.#wake = wake;
+  constructor(options: TimersOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -55,18 +60,21 @@ export class Timers {
     const top = this.#heap[0];
     if (top === undefined || (this.#armed !== undefined && this.#armed.due <= top.due)) return;
     this.#armed?.cancel();
-    const delayMs = Math.max(0, top.due - this.#clock.now());
-    this.#armed = { due: top.due, cancel: this.#clock.schedule(delayMs, () => this.#fire()) };
+    const { clock, failed } = this.#options;
+    const delayMs = Math.max(0, top.due - clock.now());
+    const fire = (): void => void supervise(() => this.#fire(), failed);
+    this.#armed = { due: top.due, cancel: clock.schedule(delayMs, fire) };
   }
 
   #fire(): void {
     this.#armed = undefined;
-    const now = this.#clock.now();
+    const { clock, wake } = this.#options;
+    const now = clock.now();
     for (let top = this.#heap[0]; top !== undefined && top.due <= now; top = this.#heap[0]) {
       this.#pop();
       if (this.#due.get(top.agent) !== top.due) continue;
       this.#due.delete(top.agent);
-      this.#wake(top.agent);
+      wake(top.agent);
     }
     this.#arm();
   }

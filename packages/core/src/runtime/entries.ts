@@ -1,0 +1,159 @@
+/**
+ * What a partition takes down: each entry is folded into its state, added to the open record, and lets out what it caused
+ * when it is durable. P1 and P2 of `partition.ts` are kept here.
+ *
+ * Owns: the outbox, the watermarks that senders are told, how much no settle has covered yet.
+ * Leaves to others: which entries there are (`partition.ts`, `shelf.ts`), when they are durable (`commit.ts`).
+ */
+import { type Address, type Partition, partitionOf } from "../agent/address.ts";
+import { recordBytesMax } from "../agent/limits.ts";
+import type { App } from "../format/app.ts";
+import { bytesAtMost } from "../format/codec/size.ts";
+import type { Envelope, Unnumbered } from "../format/message.ts";
+import type { PartitionState } from "../format/partition.ts";
+import type { Entry, GivenAnswer, NumberedSend, Origin } from "../format/record.ts";
+import type { Channel, Mailbox } from "../ports/index.ts";
+import type { ResolvedSettings } from "../settings.ts";
+import { fold } from "../step/fold.ts";
+import type { Send } from "../step/step.ts";
+import type { Activation } from "./activations.ts";
+import type { Commit, Committing } from "./commit.ts";
+import type { World } from "./insist.ts";
+import { Outbox } from "./release/outbox.ts";
+import { publishAnswer } from "./release/reply.ts";
+import { Watermarks } from "./release/watermarks.ts";
+
+export interface EntriesOptions {
+  readonly app: App;
+  readonly partition: Partition;
+  readonly state: PartitionState;
+  readonly world: World;
+  readonly mailbox: Mailbox;
+  readonly channel: Channel;
+  readonly commit: Commit;
+  readonly settings: Pick<ResolvedSettings, "outboxRepeatMs">;
+  readonly newId: () => string;
+}
+
+/** What an entry takes that holds these values, at most: exact no longer, when they fill a record alone. */
+export function entryBytes(values: unknown): number {
+  return entryBytesBase + bytesAtMost(values, recordBytesMax);
+}
+
+/** What an entry's size is taken for beside the values it holds. */
+const entryBytesBase = 160;
+
+export class Entries {
+  readonly state: PartitionState;
+  readonly #options: EntriesOptions;
+  readonly #part: Committing;
+  readonly #outbox: Outbox;
+  readonly #watermarks: Watermarks;
+  #unsettled = 0;
+
+  constructor(options: EntriesOptions, part: Committing) {
+    const { world, mailbox, app, partition, state, settings } = options;
+    this.#options = options;
+    this.#part = part;
+    this.state = state;
+    this.#outbox = new Outbox({
+      world,
+      mailbox,
+      id: `${app.birth}/${partition}`,
+      state,
+      repeatMs: settings.outboxRepeatMs,
+    });
+    this.#watermarks = new Watermarks({ ...options, clock: world.clock });
+  }
+
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  settledUpToNow(): void {
+    this.#unsettled = 0;
+  }
+
+  /** Publishes all that is kept for others, as a new owner does. */
+  resume(): void {
+    this.#outbox.resume();
+  }
+
+  stop(): void {
+    this.#outbox.stop();
+  }
+
+  /** Adds an entry to the open record, and folds it into memory (P1). */
+  add(entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
+    fold(this.state, entry);
+    this.#unsettled += 1;
+    const source = "origin" in entry ? entry.origin?.source : undefined;
+    const upTo = source === undefined ? undefined : this.state.sources.get(source)?.low;
+    const released = (): void => {
+      release();
+      // Entries are durable in order: what was decided when this one was added is durable now.
+      if (source !== undefined && upTo !== undefined) this.#watermarks.taken(source, upTo);
+    };
+    this.#options.commit.add(this.#part, entry, bytes, released, isWithNext);
+  }
+
+  /** The same of an agent that is in memory until the entry is settled. */
+  addOf(activation: Activation, entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
+    activation.uncommitted += 1;
+    const released = (): void => {
+      activation.uncommitted -= 1;
+      activation.isUnsettled = true;
+      release();
+    };
+    this.add(entry, bytes, released, isWithNext);
+  }
+
+  /** Decides a message without a step. */
+  pass(envelope: Envelope, origin: Origin, why: string, answers: readonly GivenAnswer[]): void {
+    this.passOf(envelope.to, origin, why, answers, []);
+  }
+
+  passOf(
+    agent: Address,
+    origin: Origin | undefined,
+    why: string,
+    answers: readonly GivenAnswer[],
+    sends: readonly NumberedSend[],
+  ): void {
+    const at = this.#options.world.clock.now();
+    const release = this.releaseOf(sends, answers);
+    this.add({ kind: "pass", agent, at, origin, why, sends, answers }, entryBytes([sends, answers]), release);
+  }
+
+  /** Gives what an agent sends its places in the outbox. */
+  number(from: Address, sends: readonly Send[]): NumberedSend[] {
+    const { app, newId, world } = this.#options;
+    const next = new Map<Partition, number>();
+    return sends.map(({ to: address, body }) => {
+      const to = partitionOf(address, app.partitions);
+      const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
+      next.set(to, n + 1);
+      const envelope: Unnumbered = { id: newId(), to: address, body, sentAt: world.clock.now(), from };
+      return { to, n, envelope };
+    });
+  }
+
+  /** What a durable entry lets out (P2). */
+  releaseOf(sends: readonly NumberedSend[], answers: readonly GivenAnswer[]): () => void {
+    return () => {
+      if (sends.length > 0) this.#outbox.publish(sends);
+      for (const given of answers) publishAnswer(this.#options.channel, given);
+    };
+  }
+
+  /** A receiver has committed our messages up to `upTo`. */
+  confirmed(to: Partition, upTo: number): void {
+    const kept = this.state.outbox.get(to)?.entries.keys().next().value;
+    if (kept !== undefined && kept <= upTo) this.add({ kind: "sent", to, upTo }, 16, () => undefined);
+  }
+
+  /** Tells a sender of an outbox how far its messages are durably taken. */
+  tellTaken(source: string): void {
+    this.#watermarks.tell(source);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Agents that cannot step now: set aside, their messages kept, taken back or removed by command.
+ *
+ * Leaves to others: quarantine and shelf themselves (`PartitionState`, changed by entries alone), whether an agent can
+ * step and what a step does (`partition.ts`, through the functions in its options).
+ * Called by partition: `setAside`, `blame`, `take`, `resume`, `remove`, `quarantined`.
+ *
+ * Y1  What is kept is taken in its order, before what comes after it (D1), and each in one record with its step (D4).
+ * Y2  Nothing but what its agent stumbled over is ever skipped, and nothing of one life is taken by the next (D4).
+ */
+import type { Address } from "../agent/address.ts";
+import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import type { Envelope } from "../format/message.ts";
+import type { Origin } from "../format/record.ts";
+import type { Observe } from "../observe.ts";
+import type { Known } from "../step/registry.ts";
+import { answerTo } from "../step/step.ts";
+import type { Activation, Activations, Work } from "./activations.ts";
+import type { Caution, Lone } from "./caution.ts";
+import { type Entries, entryBytes } from "./entries.ts";
+import type { World } from "./insist.ts";
+import type { QuarantineView, Resumed } from "./reads.ts";
+
+export interface ShelfOptions {
+  readonly world: World;
+  readonly observe: Observe;
+  readonly caution: Caution;
+  readonly entries: Entries;
+  readonly activations: Activations;
+  /** The machine that runs an agent, or begins one at `path`; or why it cannot step now. */
+  readonly known: (activation: Activation, path?: readonly string[]) => Known | DormouseError;
+  /** Takes a message that was decided before. */
+  readonly step: (activation: Activation, known: Known, envelope: Envelope) => void;
+  /** Ends an agent without asking its machine. */
+  readonly end: (activation: Activation, known: Known, message: Envelope) => void;
+  /** Makes an agent one that is gone. */
+  readonly forget: (activation: Activation) => void;
+  /** Begins anew what an agent had under way. */
+  readonly resumeWork: (agent: Address) => void;
+  /** Work of an agent as caution takes it. */
+  readonly alone: (agent: Address, id: string, work: Work) => Lone;
+}
+
+export class Shelf {
+  readonly #options: ShelfOptions;
+
+  constructor(options: ShelfOptions) {
+    this.#options = options;
+  }
+
+  quarantined(): readonly QuarantineView[] {
+    const { quarantine, shelf } = this.#options.entries.state;
+    return [...quarantine].map(([agent, { since, error, messageId }]) => {
+      return { agent, since, error, messageId, shelved: shelf.get(agent)?.length ?? 0 };
+    });
+  }
+
+  /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
+  setAside({ agent }: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
+    const { entries } = this.#options;
+    const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
+    if (!isOfCode) this.#quarantine(agent, encodeError(why), envelope.id);
+    if (envelope.ask === undefined) {
+      entries.add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
+      return;
+    }
+    entries.pass(envelope, origin, "set-aside", answerTo(envelope, { ok: false, seq: 0, error: encodeError(why) }));
+  }
+
+  /** @param id - Of the work that killed the host: a message's own, or another name. */
+  blame(agent: Address, id: string): void {
+    const error = new DormouseError(
+      "failed",
+      "agent.killed-host",
+      `its host died twice while it was at this, alone; mend the agent, then resume or skip: agent=${agent} work=${id}`,
+    );
+    this.#quarantine(agent, encodeError(error), id);
+  }
+
+  #quarantine(agent: Address, error: ErrorData, messageId: string): void {
+    const { entries, world, observe } = this.#options;
+    const quarantine = { since: world.clock.now(), error, messageId };
+    entries.add({ kind: "quarantine", agent, quarantine }, 256, () => observe({ kind: "quarantined", agent, error }));
+  }
+
+  #takeBack(agent: Address): void {
+    this.#options.entries.add({ kind: "quarantine", agent, quarantine: undefined }, 32, () => undefined);
+  }
+
+  /** Takes what is on an agent's shelf, in order, as far as it can step. */
+  take(agent: Address): void {
+    const { entries, activations, caution, alone } = this.#options;
+    const works = (entries.state.shelf.get(agent) ?? []).map((envelope) => ({
+      id: envelope.id,
+      work: (activation: Activation): void => this.#takeFirst(activation, envelope),
+    }));
+    if (!caution.isOn) for (const { work } of works) activations.use(agent, work);
+    // What came for the agent since waits there already, and must not overtake what was kept (Y1).
+    else caution.addNext(works.map(({ id, work }) => alone(agent, id, work)));
+  }
+
+  #takeFirst(activation: Activation, envelope: Envelope): void {
+    const { entries, known: knownOf, step } = this.#options;
+    const { agent } = activation;
+    // One before it could not be taken, or it was taken or dropped since.
+    if (entries.state.shelf.get(agent)?.[0] !== envelope) return;
+    const { body } = envelope;
+    const known = knownOf(activation, body.kind === "start-child" ? body.path : undefined);
+    if (known instanceof DormouseError) return;
+    // In one record with its step: alone, it would lose the message (Y1).
+    entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
+    step(activation, known, envelope);
+  }
+
+  resume(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
+    const { entries, activations, resumeWork } = this.#options;
+    const { agent } = activation;
+    const { busy, quarantine, shelf } = entries.state;
+    const why = quarantine.get(agent);
+    const [first] = shelf.get(agent) ?? [];
+    const wasSetAside = why !== undefined;
+    const wasUnreadable = activation.phase === "unreadable";
+    if (!wasSetAside && !wasUnreadable && first === undefined && activation.state === undefined) {
+      const error = encodeError(this.#whyNotThere(activation));
+      entries.pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error }));
+      return;
+    }
+    // What an agent stumbled over need not be a message, nor one that is kept: then none of those is at fault (Y2).
+    const isSkipped = command === "skip" && first !== undefined && why?.messageId === first.id;
+    if (wasSetAside) this.#takeBack(agent);
+    if (isSkipped) entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
+    const value: Resumed = { wasSetAside, isSkipped };
+    entries.pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
+    if (wasUnreadable) activations.forget(activation);
+    this.take(agent);
+    // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
+    if ((wasSetAside || wasUnreadable) && busy.has(agent)) resumeWork(agent);
+  }
+
+  #whyNotThere(activation: Activation): DormouseError {
+    const known = this.#options.known(activation);
+    if (known instanceof DormouseError) return known;
+    return new DormouseError(
+      "conflict",
+      "agent.not-started",
+      `there is no such agent, so there is nothing to take back: agent=${activation.agent}`,
+    );
+  }
+
+  remove(activation: Activation, envelope: Envelope, origin: Origin): void {
+    const { entries, activations, known: knownOf, end, forget } = this.#options;
+    const { agent } = activation;
+    const wasThere = activation.state !== undefined || activation.phase === "unreadable";
+    // What was kept is of the life that ends: the next one would take it for its own (Y2).
+    const count = entries.state.shelf.get(agent)?.length ?? 0;
+    if (count > 0) entries.add({ kind: "unshelve", agent, count }, 32, () => undefined);
+    if (entries.state.quarantine.has(agent)) this.#takeBack(agent);
+    activations.giveUpUnread(activation);
+    const seq = activation.state?.seq ?? activation.seqBefore;
+    const known = knownOf(activation);
+    const isActive = activation.state?.status === "active";
+    if (isActive && !(known instanceof DormouseError)) end(activation, known, withoutAsk(envelope));
+    if (wasThere) forget(activation);
+    // Last, so that its answer is let out only when the agent is durably gone.
+    entries.pass(envelope, origin, "removed", answerTo(envelope, { ok: true, seq, value: wasThere }));
+  }
+}
+
+function withoutAsk(envelope: Envelope): Envelope {
+  const { ask: _ask, key: _key, ...rest } = envelope;
+  return rest;
+}

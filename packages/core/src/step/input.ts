@@ -1,0 +1,51 @@
+/** What a message, or an effect's result, is to the step that takes it. */
+import type { Address } from "../agent/address.ts";
+import { DormouseError, encodeError } from "../agent/errors.ts";
+import { valueBytesMax } from "../agent/limits.ts";
+import { checkData } from "../format/codec/data.ts";
+import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
+import type { Envelope } from "../format/message.ts";
+import type { EffectResult, StepInput } from "./step.ts";
+
+/** @param at - The mailbox's time of the message. */
+export function inputOf(envelope: Envelope, at: number): StepInput {
+  const { body } = envelope;
+  switch (body.kind) {
+    case "event":
+      return { kind: "event", message: envelope, at, event: body.event };
+    case "start":
+      return { kind: "start", message: envelope, input: body.input, child: undefined, isImplied: false };
+    case "start-child":
+      return {
+        kind: "start",
+        message: envelope,
+        input: body.input,
+        child: { parent: body.parent, path: body.path },
+        isImplied: false,
+      };
+    case "child":
+      return { kind: "child", message: envelope, news: body };
+    case "stop":
+      return { kind: "end", how: "stop", message: envelope };
+    case "command":
+      return { kind: "end", how: "terminate", message: envelope };
+  }
+}
+
+/** A result as it comes back from the store: its maker may still hold, and change, what it gave. */
+export function asDurable(agent: Address, result: EffectResult): EffectResult {
+  if (!result.ok) return result;
+  try {
+    checkData(result.output, { what: "output", code: "effect.not-data", of: agent });
+    const bytes = encodeValue(result.output);
+    if (bytes.length <= valueBytesMax) return { ok: true, output: decodeValue(bytes) };
+    throw new DormouseError(
+      "invalid",
+      "effect.too-large",
+      `an effect's result must fit ${valueBytesMax} bytes encoded; keep what is large elsewhere and give its name: ` +
+        `agent=${agent} bytes=${bytes.length}`,
+    );
+  } catch (error) {
+    return { ok: false, error: encodeError(error) };
+  }
+}
