@@ -25,7 +25,6 @@ type Waiting = Omit<World, "store">;
 const pauseMsMin = 20;
 const pauseMsMax = 5_000;
 const failingMsMin = 1_000;
-const gaveUpCode = "host.gave-up";
 
 /** Resolves after `delayMs`, or at once when the host ends. */
 export function pause({ clock, signal }: Pick<World, "clock" | "signal">, delayMs: number): Promise<void> {
@@ -63,7 +62,7 @@ export async function insist<T>(world: Waiting, attempt: () => Promise<T>): Prom
 
 /** Whether it may go away by itself, and nobody has lost patience with it. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof DormouseError && error.kind === "unavailable" && error.code !== gaveUpCode;
+  return error instanceof DormouseError && error.kind === "unavailable" && error.code !== "host.gave-up";
 }
 
 /** What became of a conditional write, known for sure. */
@@ -124,7 +123,7 @@ function gaveUp(failedMs: number, cause: unknown): DormouseError {
   const message =
     `the host gave up while it started or drained, since the store or mailbox failed for ${Math.round(failedMs / 1_000)} s; ` +
     `nothing that was acknowledged is lost, the next host goes on from there: ${whyFailed(cause)}`;
-  return new DormouseError("unavailable", gaveUpCode, message, { cause });
+  return new DormouseError("unavailable", "host.gave-up", message, { cause });
 }
 
 function checkOpen(signal: AbortSignal): void {
