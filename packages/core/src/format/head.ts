@@ -16,6 +16,7 @@ import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { isParentLink } from "./message.ts";
 import type { Cause, StepEntry } from "./record.ts";
 import {
+  decodeNamed,
   hasFields,
   isBytes,
   isList,
@@ -104,7 +105,8 @@ export function encodeHead(head: Head): Uint8Array {
 
 /** @throws DormouseError `corrupt`, naming the object: its agent is quarantined, no other. */
 export function decodeHead(bytes: Uint8Array, name: string): Head {
-  const head = decodeValue(unwrap(bytes, "head", name).payload);
+  const { payload } = unwrap(bytes, "head", name);
+  const head = decodeNamed(name, () => decodeValue(payload));
   if (!isHead(head)) throw wrongShape("head.shape", name);
   return head;
 }
@@ -115,7 +117,8 @@ export function encodeBase(state: AgentState): Uint8Array {
 }
 
 export function decodeBase(bytes: Uint8Array, name: string): AgentState {
-  const state = decodeValue(decompress(unwrap(bytes, "base", name).payload, storedBytesMax));
+  const { payload } = unwrap(bytes, "base", name);
+  const state = decodeNamed(name, () => decodeValue(decompress(payload, storedBytesMax)));
   if (!isState(state)) throw wrongShape("base.shape", name);
   return state;
 }
@@ -125,7 +128,8 @@ export function encodeChapter(chapter: Chapter): Uint8Array {
 }
 
 export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
-  const chapter = decodeValue(unwrap(bytes, "chapter", name).payload);
+  const { payload } = unwrap(bytes, "chapter", name);
+  const chapter = decodeNamed(name, () => decodeValue(payload));
   if (!isChapter(chapter)) throw wrongShape("chapter.shape", name);
   return chapter;
 }
@@ -144,10 +148,10 @@ export function encodeSteps(steps: readonly HistoryStep[]): Uint8Array {
   return steps.length === 0 ? new Uint8Array(0) : compressLarge(encodeValue(steps));
 }
 
-/** @throws DormouseError `corrupt`, naming the object that holds them, where it is known. */
-export function decodeSteps(bytes: Uint8Array, name: string = "unknown"): readonly HistoryStep[] {
+/** @throws DormouseError `corrupt`, naming the object that holds them. */
+export function decodeSteps(bytes: Uint8Array, name: string): readonly HistoryStep[] {
   if (bytes.length === 0) return [];
-  const steps = decodeValue(decompressLarge(bytes, storedBytesMax));
+  const steps = decodeNamed(name, () => decodeValue(decompressLarge(bytes, storedBytesMax)));
   if (!areSteps(steps)) throw wrongShape("steps.shape", name);
   return steps;
 }

@@ -26,7 +26,7 @@ import {
   type PieceRef,
   type Run,
 } from "../format/head.ts";
-import { agentPartKey } from "../format/keys.ts";
+import { agentPartKey, headKey } from "../format/keys.ts";
 import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
 import { insist, type World, write } from "./insist.ts";
@@ -64,7 +64,7 @@ export async function grow(
   steps: readonly HistoryStep[],
   state: AgentState,
 ): Promise<Grown> {
-  const inline = encodeSteps([...decodeSteps(run.steps), ...steps]);
+  const inline = encodeSteps([...decodeSteps(run.steps, headKey(growing.agent)), ...steps]);
   const grown: Run = { ...run, steps: inline };
   const pieceBytes = sum(run.pieces);
   const baseBytes = bytesOf(run.base);
@@ -76,14 +76,19 @@ export async function grow(
   return addPiece(growing, grown, chapter);
 }
 
-/** The state that a run folds to, and its steps. */
+/**
+ * The state that a run begins on, and its steps.
+ *
+ * @param name - Of the object that holds the run, a head or a chapter: for errors.
+ */
 export async function readRun(
   world: World,
   run: Run,
+  name: string,
 ): Promise<{ readonly base: AgentState | undefined; readonly steps: readonly HistoryStep[] }> {
   const base = readBase(world, run.base);
-  const pieces = await Promise.all(run.pieces.map(({ name }) => readPiece(world, name)));
-  return { base: await base, steps: [...pieces.flat(), ...decodeSteps(run.steps)] };
+  const pieces = await Promise.all(run.pieces.map((piece) => readPiece(world, piece.name)));
+  return { base: await base, steps: [...pieces.flat(), ...decodeSteps(run.steps, name)] };
 }
 
 export function foldRun(base: AgentState | undefined, steps: readonly HistoryStep[]): AgentState | undefined {
@@ -107,7 +112,7 @@ async function close(growing: Growing, run: Run, previous: ChapterRef | undefine
 
 /** A delta trusts identity: a change in place would be missed, and found only here. */
 async function check(growing: Growing, run: Run, state: AgentState): Promise<void> {
-  const { base, steps } = await readRun(growing.world, run);
+  const { base, steps } = await readRun(growing.world, run, headKey(growing.agent));
   if (isSame(foldRun(base, steps), state)) return;
   throw new DormouseError(
     "internal",
@@ -118,7 +123,7 @@ async function check(growing: Growing, run: Run, state: AgentState): Promise<voi
 }
 
 async function addPiece(growing: Growing, run: Run, chapter: ChapterRef | undefined): Promise<Grown> {
-  const bytes = encodePiece(decodeSteps(run.steps));
+  const bytes = encodePiece(decodeSteps(run.steps, headKey(growing.agent)));
   const pieces: PieceRef[] = [...run.pieces, { name: await put(growing, bytes), bytes: bytes.length }];
   const superseded: string[] = [];
   for (let like = likeSized(pieces); like.length === piecesMergedCount; like = likeSized(pieces)) {
