@@ -81,6 +81,12 @@ describe("a call's options", () => {
     await expect(runtime.client.quarantined({ type: "counter" } as never)).rejects.toMatchObject(refused);
   });
 
+  test("of resume say plainly whether a message is dropped", async () => {
+    await using runtime = await testRuntime({ agents: [counter] });
+    const resumed = runtime.client.agent(counter, "one").resume({ skip: "no" } as never);
+    await expect(resumed).rejects.toMatchObject({ kind: "invalid", code: "option.invalid" });
+  });
+
   test("of a history are numbers of steps", async () => {
     await using runtime = await testRuntime({ agents: [counter] });
     for (const options of [{ from: "1" }, { to: Number.NaN }, { from: null }]) {

@@ -90,8 +90,8 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * without a thought: what is there stays as it is.
    *
    * @returns `created: false` if it was there; its state and input are left as they are.
-   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`), `failed` (`agent.start-failed`,
-   * `agent.quarantined`), `timeout` (`call.timeout`), `unavailable` (`host.not-running`).
+   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`, `agent.unknown-type`), `failed`
+   * (`agent.start-failed`, `agent.quarantined`), `timeout` (`call.timeout`), `unavailable` (`host.not-running`).
    */
   start(
     ...args: undefined extends InputOf<TDefinition>
@@ -128,7 +128,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * The newest committed state, which includes all that this client was told of the agent before; nothing is changed by it.
    *
    * @returns `undefined` if there is no such agent.
-   * @throws DormouseError `failed` (`agent.quarantined`) or `corrupt`: its state cannot be read; `invalid`
+   * @throws DormouseError `corrupt` or `failed` (`machine.state-removed`): its state cannot be read; `invalid`
    * (`agent.unknown-type`); `unavailable` (`host.not-running`); `timeout` (`call.timeout`).
    */
   read(options?: CallOptions): Promise<AgentState<TDefinition> | undefined>;
@@ -172,19 +172,18 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   resume(options?: CallOptions & { readonly skip?: boolean }): Promise<void>;
   /**
    * Ends the agent without asking its machine; resolves when that is committed. Its timers, effects and children are gone
-   * then, its open asks are told `agent.ended`, and its status is `stopped`; state and history stay. One that has ended
-   * already stays as it is.
+   * then, its open asks are told `agent.ended`, and its status is `stopped`; state and history stay.
    *
-   * @throws DormouseError `conflict` (`agent.not-started`), `failed` (`agent.quarantined`), `timeout` (`call.timeout`),
-   * `unavailable` (`host.not-running`).
+   * @throws DormouseError `failed` (`agent.ended`): it had ended already; `conflict` (`agent.not-started`); `failed`
+   * (`agent.quarantined`); `invalid` (`agent.unknown-type`); `timeout` (`call.timeout`); `unavailable` (`host.not-running`).
    */
   terminate(options?: CallOptions): Promise<void>;
   /**
    * Ends the agent as `terminate` does, and forgets its state; resolves when that is committed. There is no such agent
    * then, and its key may begin anew. Nothing is done where there was none.
    *
-   * @throws DormouseError `failed` (`agent.quarantined`) or `corrupt`: one whose state cannot be read stays, `timeout`
-   * (`call.timeout`), `unavailable` (`host.not-running`).
+   * @throws DormouseError `corrupt`: its state cannot be read, and it stays; `timeout` (`call.timeout`); `unavailable`
+   * (`host.not-running`).
    */
   remove(options?: CallOptions): Promise<void>;
 }
@@ -245,7 +244,9 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     watch: (options = {}) => watch(connection, address, options),
     resume: async (options = {}) => {
       checkOptions("resume", options, [...callOptionNames, "skip"]);
-      await ask({ kind: "command", command: options.skip === true ? "skip" : "resume" }, options);
+      const skip: unknown = options.skip ?? false;
+      if (typeof skip !== "boolean") throw optionError("skip is true or false", skip);
+      await ask({ kind: "command", command: skip ? "skip" : "resume" }, options);
     },
     terminate: async (options = {}) => {
       checkOptions("terminate", options, callOptionNames);
