@@ -9,19 +9,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, makeClient } from "@dormouse/client";
+import { type Incarnation, startIncarnation } from "@dormouse/core";
 import { type Address, partitionOf } from "@dormouse/core/protocol";
 import { MemoryWorld, openFolder, realClock, realEntropy } from "@dormouse/local";
-import {
-  agent,
-  type AnyAgentDefinition,
-  type Ask,
-  DormouseError,
-  type Incarnation,
-  ref,
-  reply,
-  startHost,
-  startIncarnation,
-} from "@dormouse/sdk";
+import { agent, type AnyAgentDefinition, type Ask, DormouseError, ref, reply, startHost } from "@dormouse/sdk";
 import { testRuntime, type TestRuntime } from "@dormouse/testing";
 import { assign, fromPromise, raise, sendTo, setup } from "xstate";
 import { afterEach, describe, expect, test } from "vitest";

@@ -5,9 +5,10 @@
  * an effect's result. What escaped its host would fail the run as an unhandled error.
  */
 import { type Client, makeClient } from "@dormouse/client";
+import { type Incarnation, startIncarnation } from "@dormouse/core";
 import type { Clock } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
-import { agent, type Ask, type Incarnation, reply, startIncarnation } from "@dormouse/sdk";
+import { agent, type Ask, reply } from "@dormouse/sdk";
 import { fromPromise, setup } from "xstate";
 import { afterEach, expect, test } from "vitest";
 

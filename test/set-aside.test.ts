@@ -5,18 +5,10 @@
  * are damaged where an agent is to be unreadable.
  */
 import { type Client, makeClient } from "@dormouse/client";
+import { type Incarnation, startIncarnation } from "@dormouse/core";
 import type { Ports } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
-import {
-  agent,
-  type AnyAgentDefinition,
-  type Ask,
-  DormouseError,
-  type Incarnation,
-  type Observed,
-  reply,
-  startIncarnation,
-} from "@dormouse/sdk";
+import { agent, type AnyAgentDefinition, type Ask, DormouseError, type Observed, reply } from "@dormouse/sdk";
 import { assign, sendTo, setup } from "xstate";
 import { describe, expect, test } from "vitest";
 

@@ -446,7 +446,9 @@ function unmarked(bytes: Uint8Array): Uint8Array {
 
 /** With the steps that it holds in compressed form as they are. */
 function opened(value: { readonly run: Run | undefined }): object {
-  return value.run === undefined ? value : { ...value, run: { ...value.run, steps: decodeSteps(value.run.steps) } };
+  return value.run === undefined
+    ? value
+    : { ...value, run: { ...value.run, steps: decodeSteps(value.run.steps, object) } };
 }
 
 /** Magic, kind and version; the checksum is one of the compressed bytes. */

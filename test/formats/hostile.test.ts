@@ -67,6 +67,19 @@ test.for(goldens)("$name: bytes of any other format are refused", (golden) => {
   }
 });
 
+test.for(framed.filter(({ name }) => !name.startsWith("envelope")))(
+  "$name: an unreadable value names its object",
+  (golden) => {
+    const cut = withPayload(golden, payloadOf(golden).subarray(0, -1));
+    expect(() => golden.decode(cut)).toThrow(
+      expect.objectContaining({
+        code: "codec.unreadable",
+        message: expect.stringContaining("object=object/of-a-test") as string,
+      }),
+    );
+  },
+);
+
 /** What no field of any format is. */
 const wrong = new Date(0);
 

@@ -16,8 +16,8 @@ const root = resolve(import.meta.dirname, "../..");
 const entry = join(root, "packages/cli/src/main.ts");
 /** How a host ends that takes a bomb's event. */
 const bombExitCode = 7;
-/** Hosts that two bombs may end before both are set aside, with some to spare. */
-const livesMax = 16;
+/** Hosts that three bombs may end before all are set aside, with some to spare. */
+const livesMax = 24;
 const conditions = "--conditions=@dormouse/source";
 
 /** A module of agents: one that counts, and one that ends its process while there is a file `fuse` in the project. */
@@ -299,8 +299,10 @@ describe("an agent that ends its host again and again", () => {
     await Promise.all(keys.map((key) => project.dormouse("ask", `bomb/${key}`, '{"type":"ask"}')));
     await host.end();
     project.write("fuse", "");
-    await Promise.all(keys.map((key) => project.dormouse("send", `bomb/${key}`, '{"type":"explode"}')));
-    await liveUntilSetAside(2);
+    // The third one never took a message before.
+    const bombs = [...keys, "fresh"];
+    await Promise.all(bombs.map((key) => project.dormouse("send", `bomb/${key}`, '{"type":"explode"}')));
+    await liveUntilSetAside(bombs.length);
   });
   afterAll(async () => {
     await host.end();
@@ -330,7 +332,7 @@ describe("an agent that ends its host again and again", () => {
       .split("\n")
       .map((line): unknown => JSON.parse(line));
     expect(views).toMatchObject(
-      ["mended", "skipped"].map((key) => ({
+      ["fresh", "mended", "skipped"].map((key) => ({
         kind: "set-aside",
         agent: `bomb/${key}`,
         shelved: 1,
@@ -338,7 +340,7 @@ describe("an agent that ends its host again and again", () => {
       })),
     );
     expect((await project.dormouse("errors")).stdout).toMatch(
-      /^bomb\/mended {2}\S+ {2}set aside, 1 message is kept\n {6}its host died twice .+ \(agent\.killed-host\)\n/,
+      /^bomb\/mended {2}\S+ {2}set aside, 1 message is kept\n {6}its host died twice .+ \(agent\.killed-host\)\n/m,
     );
     expect((await project.dormouse("ask", "bomb/mended", '{"type":"ask"}')).stderr).toContain("agent.quarantined");
   });
@@ -347,6 +349,21 @@ describe("an agent that ends its host again and again", () => {
     const { stdout } = await project.dormouse("list", "bomb");
     expect(stdout).toMatch(/^bomb\/mended +set aside +\d+ +0\nbomb\/skipped +set aside +\d+ +0\n/m);
     expect((await project.dormouse("read", "bomb/mended")).stdout).toContain("{ survived: 0 }");
+  });
+
+  test("is told of by list also if it was its first message, and by its status", async () => {
+    const { stdout } = await project.dormouse("list", "bomb", "--status", "set-aside", "--json");
+    const views = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line): unknown => JSON.parse(line));
+    expect(views).toMatchObject([
+      { key: "fresh", status: "not-started", value: null, seq: 0, isSetAside: true },
+      { key: "mended", status: "active", isSetAside: true },
+      { key: "skipped", status: "active", isSetAside: true },
+    ]);
+    expect((await project.dormouse("list", "bomb")).stdout).toMatch(/^bomb\/fresh +set aside +0 +0$/m);
+    expect((await project.dormouse("list", "counter", "--status", "set-aside")).stdout).toBe("");
   });
 
   test("takes what was kept when it is mended and resumed", async () => {
@@ -363,6 +380,7 @@ describe("an agent that ends its host again and again", () => {
     const { stdout } = await project.dormouse("skip", "bomb/skipped", "--json");
     expect(JSON.parse(stdout)).toEqual({ agent: "bomb/skipped", wasSetAside: true, isSkipped: true });
     expect((await project.dormouse("ask", "bomb/skipped", '{"type":"ask"}')).stdout).toBe("0\n");
+    await project.dormouse("skip", "bomb/fresh");
     expect((await project.dormouse("errors")).stdout).toBe("");
     expect((await project.dormouse("list")).stdout).not.toContain("set aside");
   });

@@ -49,6 +49,12 @@ export async function calls(): Promise<void> {
   expectTypeOf(await acme.start()).toEqualTypeOf<{ readonly created: boolean }>();
   // @ts-expect-error no such unit of time
   await acme.ask({ type: "add", by: 1 }, { timeout: "7w" });
+  // @ts-expect-error only what sends an event has a name of its caller's
+  await acme.read({ idempotencyKey: "k" });
+  // @ts-expect-error as above
+  await acme.start(undefined, { idempotencyKey: "k" });
+  // @ts-expect-error as above
+  await acme.remove({ idempotencyKey: "k" });
   return void text;
 }
 

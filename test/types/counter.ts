@@ -1,23 +1,10 @@
-/** The README's agent as its user writes it, by the public entry alone; what must not compile stands beside what must. */
+/** Machines as their users write them, by the public entry alone; what must not compile stands beside what must. */
 import { agent, type Ask, reply } from "@dormouse/sdk";
-import { assign, createMachine, enqueueActions, setup } from "xstate";
+import { createMachine, enqueueActions, setup } from "xstate";
+
+export { counter } from "../agents/counter.ts";
 
 type Events = Ask<{ type: "add"; by: number }, number> | { type: "reset" };
-
-export const counter = agent("counter", {
-  machine: setup({ types: {} as { context: { count: number }; events: Events } }).createMachine({
-    context: { count: 0 },
-    on: {
-      add: {
-        actions: [
-          assign({ count: ({ context, event }) => context.count + event.by }),
-          reply(({ context }) => context.count),
-        ],
-      },
-      reset: { actions: assign({ count: 0 }) },
-    },
-  }),
-});
 
 // Wrong replies, inline.
 setup({ types: {} as { context: { count: number }; events: Events } }).createMachine({

@@ -1,5 +1,5 @@
 /** `dormouse ask`: sends an event and prints the machine's reply. */
-import { type Command, limitsOf, readEvent, withUserAgent } from "./command.ts";
+import { type Command, readEvent, sendOptionsOf, withUserAgent } from "./command.ts";
 
 export const ask: Command = {
   name: "ask",
@@ -9,9 +9,9 @@ export const ask: Command = {
   help: "Waits for the machine's reply, which may come many steps later. A host must run.",
   async run(call) {
     const event = readEvent(call.arguments[1] ?? "");
-    const limits = limitsOf(call);
+    const options = sendOptionsOf(call);
     await withUserAgent(call, async ({ ref }) => {
-      const reply: unknown = await ref.ask(event, limits);
+      const reply: unknown = await ref.ask(event, options);
       call.output.result(call.output.show(reply), { agent: ref.address, reply });
     });
   },

@@ -1,6 +1,6 @@
 /** What a command is, and how its line is read: arguments and options, wrong ones told with what would be right. */
 import { parseArgs } from "node:util";
-import type { AgentRef } from "@dormouse/client";
+import type { AgentRef, CallOptions, SendOptions } from "@dormouse/client";
 import { type AnyAgentDefinition, connect, type ConnectedClient, DormouseError } from "@dormouse/sdk";
 import {
   checkUserKey,
@@ -26,7 +26,7 @@ export interface Command {
   run(call: Call): Promise<void>;
 }
 
-export type OptionName = "store" | "app" | "timeout" | "idempotency-key" | "state" | "from" | "to" | "json";
+export type OptionName = "store" | "app" | "timeout" | "idempotency-key" | "state" | "status" | "from" | "to" | "json";
 
 /** A command line, read. */
 export interface Call {
@@ -49,9 +49,10 @@ export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usa
   ],
   "idempotency-key": [
     "--idempotency-key <key>",
-    "your own name for this call: another under the same key is not applied again",
+    "your own name for this event: another under the same key is not applied again",
   ],
   state: ["--state <name>", 'only agents in this state; an inner one is "outer.inner"'],
+  status: ["--status <status>", "only agents of this status, as the list shows it (set-aside in one word)"],
   from: ["--from <number>", "the first step (default 1)"],
   to: ["--to <number>", "the last step (default: the newest)"],
   json: ["--json", "print JSON, for programs"],
@@ -96,20 +97,17 @@ function parse(
   }
 }
 
-/** What the calls to agents take. */
-export interface CallLimits {
-  readonly timeout?: Duration;
-  readonly idempotencyKey?: string;
+/** The line's `--timeout`. @throws UsageError */
+export function limitsOf({ options: { timeout } }: Call): CallOptions {
+  if (timeout === undefined) return {};
+  asUsage(() => parseDuration(timeout as Duration));
+  return { timeout: timeout as Duration };
 }
 
 /** The line's `--timeout` and `--idempotency-key`. @throws UsageError */
-export function limitsOf({ options }: Call): CallLimits {
-  const { timeout, "idempotency-key": idempotencyKey } = options;
-  if (timeout !== undefined) asUsage(() => parseDuration(timeout as Duration));
-  return {
-    ...(timeout === undefined ? {} : { timeout: timeout as Duration }),
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-  };
+export function sendOptionsOf(call: Call): SendOptions {
+  const { "idempotency-key": idempotencyKey } = call.options;
+  return { ...limitsOf(call), ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
 }
 
 /** A step's number of the line. @throws UsageError */

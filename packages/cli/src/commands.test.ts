@@ -288,6 +288,9 @@ describe("list", () => {
     { line: ["--state", "paying"], keys: ["paid"] },
     { line: ["--state", "paying.late"], keys: ["paid"] },
     { line: ["--state", "late"], keys: [] },
+    { line: ["--status", "error"], keys: ["deep"] },
+    { line: ["order", "--status", "active", "--state", "open"], keys: ["told"] },
+    { line: ["--status", "set-aside"], keys: [] },
     { line: ["sheep"], keys: ["dolly\nand co"] },
     { line: ["wolf"], keys: [] },
   ])("with $line finds $keys", async ({ line, keys }) => {

@@ -1,8 +1,8 @@
 /** `dormouse errors`: prints which agents are set aside, damaged or ended with an error, and which steps failed. */
-import type { AgentView, QuarantineView } from "@dormouse/client";
+import type { AgentView, CallOptions, QuarantineView } from "@dormouse/client";
 import { parseAddress } from "@dormouse/core/protocol";
 import { type ConnectedClient, DormouseError } from "@dormouse/sdk";
-import { type CallLimits, type Command, limitsOf, readType, withClient } from "./command.ts";
+import { type Command, limitsOf, readType, withClient } from "./command.ts";
 import { byAddress, listAgents } from "./list.ts";
 import { describeError, oneLine, type Output } from "./output.ts";
 import { errorText, stepHeadText, thrownText } from "./step-text.ts";
@@ -39,7 +39,7 @@ async function tellSetAside(
   client: ConnectedClient,
   output: Output,
   type: string | undefined,
-  limits: CallLimits,
+  limits: CallOptions,
 ): Promise<boolean> {
   const all = await client.quarantined(limits);
   const views = all.filter(({ agent }) => type === undefined || parseAddress(agent).type === type);
@@ -62,7 +62,7 @@ async function tellEnd(
   client: ConnectedClient,
   output: Output,
   { agent, status, at }: AgentView,
-  limits: CallLimits,
+  limits: CallOptions,
 ): Promise<void> {
   const isEnd = status === "error";
   const thrown = await endError(client, agent, limits);
@@ -78,7 +78,7 @@ async function tellEnd(
 const ofOneAgent: ReadonlySet<DormouseError["kind"]> = new Set(["corrupt", "failed", "invalid"]);
 
 /** What an agent ended with, or why it cannot be read. */
-async function endError(client: ConnectedClient, agent: AgentView["agent"], limits: CallLimits): Promise<unknown> {
+async function endError(client: ConnectedClient, agent: AgentView["agent"], limits: CallOptions): Promise<unknown> {
   const { type, key } = parseAddress(agent);
   try {
     return (await client.agent(type, key).read(limits))?.error;
@@ -93,7 +93,7 @@ async function tellFailedSteps(
   client: ConnectedClient,
   output: Output,
   { agent }: AgentView,
-  limits: CallLimits,
+  limits: CallOptions,
 ): Promise<void> {
   const { type, key } = parseAddress(agent);
   const name = output.paint("bold", oneLine(agent));

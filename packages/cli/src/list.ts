@@ -1,41 +1,78 @@
 /** `dormouse list`: prints the agents that there are, by type and state. */
-import type { AgentView } from "@dormouse/client";
+import type { AgentView, CallOptions, QuarantineView } from "@dormouse/client";
 import { parseAddress } from "@dormouse/core/protocol";
 import type { ConnectedClient } from "@dormouse/sdk";
-import { type CallLimits, type Command, limitsOf, readType, withClient } from "./command.ts";
+import { type Command, limitsOf, readType, withClient } from "./command.ts";
 import { oneLine, type Output } from "./output.ts";
 import { isInState, stateText } from "./state-text.ts";
+import { UsageError } from "./usage-error.ts";
 
 export const list: Command = {
   name: "list",
   arguments: ["[type]"],
-  options: ["state", "store", "app", "timeout", "json"],
+  options: ["state", "status", "store", "app", "timeout", "json"],
   summary: "print the agents that there are",
   help:
     "Each with its status, its state, the number of its steps and of those that failed, sorted by address; children that " +
-    "run as agents of their own too. One that is set aside takes nothing until it is resumed; errors tells why. With " +
-    "--json: one line of JSON per agent. A host must run.",
+    "run as agents of their own too. One that is set aside takes nothing until it is resumed; errors tells why. One that " +
+    "its very first message set aside has no state yet. With --json: one line of JSON per agent. A host must run.",
   async run(call) {
     const type = readType(call);
     const { state } = call.options;
+    const status = readStatus(call.options.status);
     const limits = limitsOf(call);
     await withClient(call, async (client) => {
       const all = await listAgents(client, type, limits);
-      const setAside = new Set((await client.quarantined(limits)).map(({ agent }) => agent));
-      const chosen = all.filter(({ value }) => state === undefined || isInState(value, state));
-      tell(
-        call.output,
-        chosen.map((view) => ({ ...view, isSetAside: setAside.has(view.agent) })),
-      );
+      const listed = withSetAside(all, await client.quarantined(limits), type);
+      const ofStatus = listed.filter((view) => status === undefined || statusOf(view) === status);
+      const chosen = ofStatus.filter(({ value }) => state === undefined || isInState(value, state));
+      tell(call.output, chosen);
     });
   },
 };
+
+interface ListedAgent extends Omit<AgentView, "status"> {
+  /** `not-started`: it was set aside by its first message. */
+  readonly status: AgentView["status"] | "not-started";
+  readonly isSetAside: boolean;
+}
+
+const statuses = ["active", "done", "stopped", "error", "unreadable", "set-aside"] as const;
+type Status = (typeof statuses)[number];
+
+/** @throws UsageError */
+function readStatus(text: string | undefined): Status | undefined {
+  const status = statuses.find((one) => one === text);
+  if (text === undefined || status !== undefined) return status;
+  throw new UsageError(`--status takes ${statuses.join(", ")}; this is none: ${text}`);
+}
+
+/** As the list shows it. */
+function statusOf({ status, isSetAside }: ListedAgent): ListedAgent["status"] | Status {
+  return isSetAside ? "set-aside" : status;
+}
+
+/** Sorted by address; those that were set aside before they had a state among them. */
+function withSetAside(
+  all: readonly AgentView[],
+  quarantined: readonly QuarantineView[],
+  type: string | undefined,
+): readonly ListedAgent[] {
+  const setAside = new Set(quarantined.map(({ agent }) => agent));
+  const listed = all.map((view): ListedAgent => ({ ...view, isSetAside: setAside.has(view.agent) }));
+  const known = new Set(all.map(({ agent }) => agent));
+  for (const { agent, since } of quarantined) {
+    if (known.has(agent) || (type !== undefined && parseAddress(agent).type !== type)) continue;
+    listed.push({ agent, status: "not-started", seq: 0, value: null, errorCount: 0, at: since, isSetAside: true });
+  }
+  return listed.toSorted(byAddress);
+}
 
 /** Sorted by address. */
 export async function listAgents(
   client: ConnectedClient,
   type: string | undefined,
-  limits: CallLimits,
+  limits: CallOptions,
 ): Promise<readonly AgentView[]> {
   const agents: AgentView[] = [];
   for await (const view of client.list({ ...limits, ...(type === undefined ? {} : { type }) })) agents.push(view);
@@ -48,20 +85,16 @@ export function byAddress(one: { readonly agent: string }, other: { readonly age
   return one.agent < other.agent ? -1 : 1;
 }
 
-const wellStatuses: ReadonlySet<AgentView["status"]> = new Set(["active", "done", "stopped"]);
-
-interface ListedAgent extends AgentView {
-  readonly isSetAside: boolean;
-}
+const wellStatuses: ReadonlySet<ListedAgent["status"]> = new Set(["active", "done", "stopped"]);
 
 function tell(output: Output, agents: readonly ListedAgent[]): void {
   if (agents.length === 0) output.note("there are no such agents");
-  const cells = agents.map(({ agent, status, isSetAside, value, seq, errorCount }) => [
-    oneLine(agent),
-    isSetAside ? "set aside" : status,
-    stateText(value),
-    `${seq}`,
-    `${errorCount}`,
+  const cells = agents.map((view) => [
+    oneLine(view.agent),
+    statusOf(view).replace("-", " "),
+    stateText(view.value),
+    `${view.seq}`,
+    `${view.errorCount}`,
   ]);
   const titles = ["agent", "status", "state", "steps", "errors"];
   const widths = titles.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));

@@ -1,4 +1,9 @@
 /** Lines that need no agent: wrong ones, and those that ask for help. */
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { runLine } from "./run-line.ts";
 
@@ -36,6 +41,8 @@ test.for([
   { line: ["read", "counter/x", "--force"], says: "--force" },
   { line: ["read", "counter/x", "--store"], says: "--store" },
   { line: ["read", "counter/x", "--store", "nats://x"], says: "a store is named by a URL" },
+  { line: ["list", "--status", "fine"], says: "--status takes active, done" },
+  { line: ["start", "counter/x", "--idempotency-key", "k"], says: "--idempotency-key" },
   { line: ["list", "No Type"], says: "the name of an agent type" },
   { line: ["errors", "sheep/dolly"], says: "the name of an agent type" },
   { line: ["history", "counter/x", "--from", "0"], says: "the number of a step" },
@@ -82,4 +89,17 @@ test("a program gets wrong usage as data", async () => {
 test("the version is the package's", async () => {
   const { stdout } = await run("--version");
   expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("in a clone that is not built, dormouse says what to do", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "dormouse-unbuilt-"));
+  try {
+    cpSync(resolve(import.meta.dirname, "../bin"), join(folder, "bin"), { recursive: true });
+    cpSync(resolve(import.meta.dirname, "../package.json"), join(folder, "package.json"));
+    const started = promisify(execFile)(process.execPath, [join(folder, "bin/dormouse.js"), "--version"]);
+    const said = expect.stringMatching(/^error: .*npm run build.*\n$/) as string;
+    await expect(started).rejects.toMatchObject({ code: 1, stdout: "", stderr: said });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -1,5 +1,5 @@
 /** `dormouse send`: puts an event into an agent's mailbox, whether a host runs or not. */
-import { type Command, limitsOf, readEvent, withUserAgent } from "./command.ts";
+import { type Command, readEvent, sendOptionsOf, withUserAgent } from "./command.ts";
 
 export const send: Command = {
   name: "send",
@@ -11,9 +11,9 @@ export const send: Command = {
     "starts.",
   async run(call) {
     const event = readEvent(call.arguments[1] ?? "");
-    const limits = limitsOf(call);
+    const options = sendOptionsOf(call);
     await withUserAgent(call, async ({ ref, client }) => {
-      const message = await ref.send(event, limits);
+      const message = await ref.send(event, options);
       const { isHostRunning } = client;
       const text = isHostRunning
         ? `${event.type} is accepted for ${ref.address}`

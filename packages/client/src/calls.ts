@@ -6,12 +6,16 @@ export interface Limits {
   readonly signal: AbortSignal | undefined;
   /** From now, in milliseconds; `undefined`: as long as it takes. */
   readonly timeoutMs: number | undefined;
+  /** What the caller gave, where `timeoutMs` is what is left of it. */
+  readonly wholeMs?: number | undefined;
 }
 
 /** One call under way. */
 export interface Call<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;
+  /** What it fails with when its time is over. */
+  timedOut: (timeoutMs: number) => DormouseError;
   /** Called when it has ended, however it did. */
   onEnd: (() => void) | undefined;
 }
@@ -32,7 +36,7 @@ export class Calls {
   }
 
   /** Runs `begin`, and waits until it resolves or rejects its call, within the caller's limits. */
-  run<T>({ signal, timeoutMs }: Limits, begin: (call: Call<T>) => void): Promise<T> {
+  run<T>({ signal, timeoutMs, wholeMs = timeoutMs }: Limits, begin: (call: Call<T>) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isClosed || signal?.aborted === true) {
         reject(this.#isClosed ? closedError() : abortedError());
@@ -54,10 +58,11 @@ export class Calls {
           if (end()) resolve(value);
         },
         reject: fail,
+        timedOut: waitError,
         onEnd: undefined,
       };
-      const cancel =
-        timeoutMs === undefined ? undefined : this.#clock.schedule(timeoutMs, () => fail(timeoutError(timeoutMs)));
+      const expired = (): void => fail(call.timedOut(wholeMs ?? 0));
+      const cancel = timeoutMs === undefined ? undefined : this.#clock.schedule(timeoutMs, expired);
       this.#open.add(fail);
       signal?.addEventListener("abort", aborted, { once: true });
       begin(call);
@@ -69,6 +74,17 @@ export class Calls {
     return this.run(limits, ({ resolve, reject }) => {
       promise.then(resolve, (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))));
     });
+  }
+
+  /** For a call of many waits: each gets what is left of its time. What its caller does between them takes none. */
+  shared({ signal, timeoutMs }: Limits): <T>(wait: (limits: Limits) => Promise<T>) => Promise<T> {
+    let leftMs = timeoutMs;
+    return async (wait) => {
+      const begunAt = this.#clock.monotonic();
+      const value = await wait({ signal, timeoutMs: leftMs, wholeMs: timeoutMs });
+      if (leftMs !== undefined) leftMs = Math.max(0, leftMs - (this.#clock.monotonic() - begunAt));
+      return value;
+    };
   }
 
   /** @param begun - Told how to end the pause sooner. */
@@ -85,13 +101,18 @@ function closedError(): DormouseError {
 }
 
 function abortedError(): DormouseError {
-  return new DormouseError("closed", "call.aborted", "the caller's signal ended the wait; the message may be there");
+  return new DormouseError("closed", "call.aborted", "the caller's signal ended the wait; what was sent may be there");
 }
 
-function timeoutError(timeoutMs: number): DormouseError {
-  return new DormouseError(
-    "timeout",
-    "call.timeout",
-    `no answer in time; the work may go on: call again with the same idempotency key: timeoutMs=${timeoutMs}`,
-  );
+/** Of a call that sends nothing. */
+function waitError(timeoutMs: number): DormouseError {
+  return timeoutError("the time to wait is over; nothing was sent, so wait again, or longer", timeoutMs, undefined);
+}
+
+/** @param last - What the last try came to, if it came to something. */
+export function timeoutError(what: string, timeoutMs: number, last: DormouseError | undefined): DormouseError {
+  const message = `${what}: timeoutMs=${timeoutMs}`;
+  if (last === undefined) return new DormouseError("timeout", "call.timeout", message);
+  const why = `${message}; the last try came to ${last.code}: ${last.message}`;
+  return new DormouseError("timeout", "call.timeout", why, { cause: last });
 }

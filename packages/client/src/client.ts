@@ -4,11 +4,12 @@ import {
   type AgentPage,
   type AgentView,
   type AnyAgentDefinition,
+  checkOptions,
   makeAddress,
   type QuarantineView,
 } from "@dormouse/core/protocol";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { type AgentRef, type CallOptions, limitsOf, makeRef } from "./handle.ts";
+import { type AgentRef, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
 
 export interface ListOptions extends CallOptions {
   /** Default: all types. */
@@ -36,12 +37,18 @@ export interface Client extends AsyncDisposable {
     key: string,
   ): AgentRef<TDefinition>;
   /**
-   * All agents, or those of one type, as they are committed now; in no particular order, by a scan of the store.
+   * All agents, or those of one type, as they are committed now; in no particular order, by a scan of the store. Whoever
+   * was set aside by its first message has no state yet, and is among `quarantined()` only.
    *
-   * @throws DormouseError `unavailable` (`host.not-running`).
+   * @param options - `timeout` is for the whole list, but for what its reader does with it meanwhile.
+   * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
    */
   list(options?: ListOptions): AsyncIterable<AgentView>;
-  /** Agents that were set aside, with why, and how many messages are kept for each. */
+  /**
+   * Agents that were set aside, with why, and how many messages are kept for each; nothing is changed by asking.
+   *
+   * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
+   */
   quarantined(options?: CallOptions): Promise<readonly QuarantineView[]>;
   /** Ends every wait of this client with kind `closed`. Messages that were accepted are taken all the same. */
   close(): Promise<void>;
@@ -57,7 +64,8 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
   return {
     agent: (typeOrDefinition: string | AnyAgentDefinition, key: string) => {
       const definition = typeof typeOrDefinition === "string" ? undefined : typeOrDefinition;
-      const type = typeof typeOrDefinition === "string" ? typeOrDefinition : typeOrDefinition.type;
+      // Plain JavaScript may give nothing at all.
+      const type = (definition as AnyAgentDefinition | null | undefined)?.type ?? (typeOrDefinition as string);
       const address = makeAddress(type, key);
       return makeRef(connection, address, definition) as never;
     },
@@ -68,12 +76,15 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
   };
 }
 
-async function* list(connection: Connection, { type, ...options }: ListOptions): AsyncGenerator<AgentView> {
+async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {
+  checkOptions("list", options, [...callOptionNames, "type"]);
+  const { type } = options;
+  const within = connection.shared(limitsOf(options));
   for (const partition of connection.partitions()) {
     let after: string | undefined;
     do {
       const request = { what: "list", type, after } as const;
-      const page = (await connection.readFrom(partition, request, limitsOf(options))) as AgentPage;
+      const page = (await within((limits) => connection.readFrom(partition, request, limits))) as AgentPage;
       yield* page.agents;
       ({ after } = page);
     } while (after !== undefined);
@@ -81,9 +92,11 @@ async function* list(connection: Connection, { type, ...options }: ListOptions):
 }
 
 async function quarantined(connection: Connection, options: CallOptions): Promise<readonly QuarantineView[]> {
+  checkOptions("quarantined", options, callOptionNames);
+  const limits = limitsOf(options);
   const request = { what: "quarantine" } as const;
   const found = await Promise.all(
-    connection.partitions().map((partition) => connection.readFrom(partition, request, limitsOf(options))),
+    connection.partitions().map((partition) => connection.readFrom(partition, request, limits)),
   );
   return (found as readonly (readonly QuarantineView[])[]).flat();
 }

@@ -28,7 +28,7 @@ import {
   type Unnumbered,
 } from "@dormouse/core/protocol";
 import type { Cancel, Channel, Clock, Entropy, Mailbox, Place, Unsubscribe } from "@dormouse/core/ports";
-import { type Call, Calls, type Limits } from "./calls.ts";
+import { type Call, Calls, type Limits, timeoutError } from "./calls.ts";
 import { Stint } from "./stint.ts";
 
 /** What a client needs of the world; a host has it, and a connection to one. */
@@ -55,6 +55,8 @@ interface OpenAsk {
   readonly envelope: Unnumbered;
   readonly patienceMs: number;
   readonly call: Call<unknown>;
+  /** Where it waits to be accepted by the mailbox for the first time. */
+  opening: Stint | undefined;
   repeatMs: number;
   /** Monotonic; not while it is on its way to the mailbox. */
   repeatAt: number;
@@ -116,8 +118,10 @@ export class Connection {
   /** Resolves with the message's id when the mailbox holds it. */
   async send(to: Address, body: Body, limits: Limits, key: string | undefined): Promise<MessageId> {
     const envelope = this.#envelope(to, body, key);
+    const stint = this.#stint(to);
     await this.#calls.run<Place>(limits, (call) => {
-      const giveUp = this.#stint(to).push(envelope, (result) => {
+      call.timedOut = (timeoutMs) => messageError(body, timeoutMs, stint.refusal);
+      const giveUp = stint.push(envelope, (result) => {
         if (result instanceof DormouseError) call.reject(result);
         else call.resolve(result);
       });
@@ -131,7 +135,10 @@ export class Connection {
     this.#checkHost();
     const envelope = this.#envelope(to, body, key);
     return this.#calls.run<unknown>(limits, (call) => {
-      const ask: OpenAsk = { envelope, patienceMs: limits.timeoutMs, call, repeatMs: repeatMsMin, repeatAt: Infinity };
+      const { timeoutMs: patienceMs } = limits;
+      const opening = this.#stint(to);
+      const ask: OpenAsk = { envelope, patienceMs, call, opening, repeatMs: repeatMsMin, repeatAt: Infinity };
+      call.timedOut = (timeoutMs) => messageError(body, timeoutMs, ask.opening?.refusal);
       this.#asks.set(envelope.id, ask);
       const giveUp = this.#sendAsk(ask, false);
       call.onEnd = () => {
@@ -150,6 +157,7 @@ export class Connection {
         call.reject(result);
         return;
       }
+      ask.opening = undefined;
       ask.repeatAt = this.#ports.clock.monotonic() + ask.repeatMs;
       if (this.#asks.has(envelope.id)) this.#sweepAt(ask.repeatAt);
     });
@@ -209,20 +217,33 @@ export class Connection {
     return this.readFrom(partitionOf(agent, this.app.partitions), request, limits);
   }
 
-  async readFrom(partition: Partition, request: ReadRequest, limits: Limits): Promise<unknown> {
+  readFrom(partition: Partition, request: ReadRequest, limits: Limits): Promise<unknown> {
     const { channel, clock } = this.#ports;
     const until = clock.monotonic() + (limits.timeoutMs ?? Infinity);
-    for (;;) {
-      const leftMs = until - clock.monotonic();
-      try {
-        const answer = requestRead(channel, this.app, partition, request, Math.min(readAttemptMs, Math.max(1, leftMs)));
-        return await this.#calls.within(answer, limits);
-      } catch (error) {
-        const isPassing = error instanceof DormouseError && passingCodes.has(error.code);
-        if (!isPassing || leftMs <= readPauseMs) throw error;
-      }
-      await this.pause(readPauseMs, limits.signal);
-    }
+    return this.#calls.run<unknown>(limits, (call) => {
+      const life = new AbortController();
+      let last: DormouseError | undefined;
+      call.onEnd = () => life.abort();
+      call.timedOut = (timeoutMs) => timeoutError("no answer in time; read again, or wait longer", timeoutMs, last);
+      const read = async (): Promise<void> => {
+        while (!life.signal.aborted) {
+          const attemptMs = Math.min(readAttemptMs, Math.max(1, until - clock.monotonic()));
+          try {
+            call.resolve(await requestRead(channel, this.app, partition, request, attemptMs));
+          } catch (error) {
+            if (!(error instanceof DormouseError && passingCodes.has(error.code))) throw error;
+            last = error;
+            await this.pause(readPauseMs, limits.signal);
+          }
+        }
+      };
+      read().catch((error: unknown) => call.reject(error instanceof Error ? error : new Error(String(error))));
+    });
+  }
+
+  /** For a call that reads page after page: together they take no longer than its limits say. */
+  shared(limits: Limits): ReturnType<Calls["shared"]> {
+    return this.#calls.shared(limits);
   }
 
   /** Calls `changed` after each committed step that it hears of; some may be lost. */
@@ -262,6 +283,15 @@ export class Connection {
     }
     return stint;
   }
+}
+
+/** The time of a call that sends is over. @param refusal - Why the mailbox has not accepted the message, if it says so. */
+function messageError({ kind }: Body, timeoutMs: number, refusal: DormouseError | undefined): DormouseError {
+  const what =
+    kind === "event"
+      ? "no answer in time; the message may still be taken: call again with the same idempotency key, it is applied once"
+      : "no answer in time; the message may still be taken: read the agent to learn what became of it, or call again";
+  return timeoutError(what, timeoutMs, refusal);
 }
 
 /** One envelope that is no envelope would have its whole batch skipped. */

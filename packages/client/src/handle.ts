@@ -5,6 +5,7 @@ import {
   type Asked,
   type Body,
   checkData,
+  checkOptions,
   checkUserKey,
   type ContextOf,
   decodeError,
@@ -16,6 +17,7 @@ import {
   type EventOfType,
   type InputOf,
   type MessageId,
+  optionError,
   type OutputOf,
   parseAddress,
   parseDuration,
@@ -28,20 +30,29 @@ import {
 } from "@dormouse/core/protocol";
 import type { Connection } from "./connection.ts";
 import type { Limits } from "./calls.ts";
+import { checkPlace, isAt } from "./place.ts";
 
-/** Bounds of one call. */
+/** Bounds of one call: they end the wait, never the message. */
 export interface CallOptions {
-  /** Ends the wait, never the message. Default: 30 s for `ask`, none for the rest. */
-  readonly timeout?: Duration;
-  /** Ends the wait, never the message. */
-  readonly signal?: AbortSignal;
   /**
-   * The caller's own name for this call, remembered by the agent for 24 h (at most 1,000 of them): another call under
-   * the same key is not applied again, and an ask gets the first one's answer.
+   * How long to wait for all that the call waits for. Default: 30 s for what the agent must take first (`ask`, `start`,
+   * `resume`, `terminate`, `remove`), none for the rest.
+   */
+  readonly timeout?: Duration;
+  /** Ends the wait with `closed` (`call.aborted`). */
+  readonly signal?: AbortSignal;
+}
+
+/** Bounds of a call that sends an event, and its name. */
+export interface SendOptions extends CallOptions {
+  /**
+   * The caller's own name for this event, remembered by the agent for 24 h (at most 1,000 of them): another send or ask
+   * under the same key is not applied again, and an ask gets the first one's answer.
    */
   readonly idempotencyKey?: string;
 }
 
+/** Bounds of a history's reading: `timeout` is for all of it, but for what its reader does with it meanwhile. */
 export interface HistoryOptions extends CallOptions {
   /** The first step's number. Default 1. */
   readonly from?: number;
@@ -78,10 +89,12 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   /** `type/key`. */
   readonly address: string;
   /**
-   * Makes the agent with its machine's input, if there is none; resolves when that is committed.
+   * Makes the agent with its machine's input, if there is none; resolves when that is committed. To be called again
+   * without a thought: what is there stays as it is.
    *
    * @returns `created: false` if it was there; its state and input are left as they are.
-   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`, `key.reserved`), `failed` (`agent.start-failed`).
+   * @throws DormouseError `invalid` (`input.schema`, `input.not-data`, `key.reserved`, `agent.unknown-type`), `failed`
+   * (`agent.start-failed`, `agent.quarantined`), `timeout` (`call.timeout`), `unavailable` (`host.not-running`).
    */
   start(
     ...args: undefined extends InputOf<TDefinition>
@@ -102,7 +115,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   send<const TType extends EventOf<TDefinition>["type"]>(
     event: SentEvent<TDefinition, TType>,
-    options?: CallOptions,
+    options?: SendOptions,
   ): Promise<MessageId>;
   /**
    * Sends one event and resolves with the machine's reply, after the commit; it may come many steps later.
@@ -112,22 +125,39 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   ask<const TType extends Asked<EventOf<TDefinition>>["type"]>(
     event: SentEvent<TDefinition, TType>,
-    options?: CallOptions,
+    options?: SendOptions,
   ): Promise<ReplyTo<EventOf<TDefinition>, TType>>;
-  /** The newest committed state; `undefined` if there is no such agent. */
+  /**
+   * The newest committed state, which includes all that this client was told of the agent before; nothing is changed by it.
+   *
+   * @returns `undefined` if there is no such agent.
+   * @throws DormouseError `corrupt` or `failed` (`machine.state-removed`): its state cannot be read; `invalid`
+   * (`agent.unknown-type`); `unavailable` (`host.not-running`); `timeout` (`call.timeout`).
+   */
   read(options?: CallOptions): Promise<AgentState<TDefinition> | undefined>;
   /**
    * Resolves with the first committed state it sees that is at `place`; one that was passed through quickly may be missed.
    *
-   * @throws DormouseError `failed` (`agent.ended`): it ended elsewhere and will not come there.
+   * An agent that is not there yet is waited for.
+   *
+   * @throws DormouseError `failed` (`agent.ended`): it ended elsewhere and will not come there; `invalid`
+   * (`place.invalid`): its machine has no such state or tag, so nobody ever comes there; `timeout` (`call.timeout`);
+   * and what `read` throws.
    */
   waitFor(place: PlaceOf<TDefinition>, options?: CallOptions): Promise<AgentState<TDefinition>>;
-  /** The output, when it is done; rejects with the error it ended with. */
+  /**
+   * The output, when it is done; an agent that is not there yet is waited for.
+   *
+   * @throws What the agent ended with, if it ended with an error; DormouseError `failed` (`agent.ended`): it was terminated;
+   * `timeout` (`call.timeout`); and what `read` throws.
+   */
   result(options?: CallOptions): Promise<OutputOf<TDefinition>>;
   /**
    * Its committed steps, in order: what each took, the state before and after, what it began and sent.
    *
    * @param options - `from` and `to` are step numbers; default all; they are read as they are asked for.
+   * @returns No step if there is no such agent.
+   * @throws DormouseError `corrupt`: an object of its history cannot be read; and what `read` throws.
    */
   history(options?: HistoryOptions): AsyncIterable<StepView>;
   /**
@@ -136,19 +166,37 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   watch(options?: { readonly from?: number; readonly signal?: AbortSignal }): AsyncIterable<StepView>;
   /**
-   * Takes an agent that was set aside back, with its kept messages; `skip` drops the one it stumbled over, if it is kept.
+   * Takes an agent that was set aside back; resolves when that is committed. Its kept messages are taken in order from
+   * then on, but for the one it stumbled over, with `skip`, if that is kept; if it stumbles again, it is set aside again.
+   * For one that was not set aside, what is kept for it is tried again.
    *
    * @returns `wasSetAside: false` if it was not set aside; `isSkipped`: whether a message was dropped.
-   * @throws DormouseError `conflict` (`agent.not-started`): there is no such agent.
+   * @throws DormouseError `conflict` (`agent.not-started`): there is no such agent; `timeout` (`call.timeout`),
+   * `unavailable` (`host.not-running`).
    */
   resume(options?: CallOptions & { readonly skip?: boolean }): Promise<Resumed>;
-  /** Ends the agent without asking its machine: timers, effects and children go, open asks are told. */
+  /**
+   * Ends the agent without asking its machine; resolves when that is committed. Its timers, effects and children are gone
+   * then, its open asks are told `agent.ended`, and its status is `stopped`; state and history stay.
+   *
+   * @throws DormouseError `failed` (`agent.ended`): it had ended already; `conflict` (`agent.not-started`); `failed`
+   * (`agent.quarantined`); `invalid` (`agent.unknown-type`); `timeout` (`call.timeout`); `unavailable` (`host.not-running`).
+   */
   terminate(options?: CallOptions): Promise<void>;
-  /** Ends the agent and forgets its state; its key may begin anew. */
+  /**
+   * Ends the agent as `terminate` does, and forgets its state; resolves when that is committed. There is no such agent
+   * then, and its key may begin anew. Nothing is done where there was none.
+   *
+   * @throws DormouseError `corrupt`: its state cannot be read, and it stays; `timeout` (`call.timeout`); `unavailable`
+   * (`host.not-running`).
+   */
   remove(options?: CallOptions): Promise<void>;
 }
 
 const askMsDefault = 30_000;
+export const callOptionNames: readonly (keyof CallOptions)[] = ["timeout", "signal"];
+const sendOptionNames: readonly (keyof SendOptions)[] = [...callOptionNames, "idempotencyKey"];
+const historyOptionNames: readonly (keyof HistoryOptions)[] = [...callOptionNames, "from", "to"];
 const recheckMs = 5_000;
 
 export function makeRef<TDefinition extends AnyAgentDefinition>(
@@ -156,7 +204,7 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   address: Address,
   definition: TDefinition | undefined,
 ): AgentRef<TDefinition> {
-  const ask = async (body: Body, options: CallOptions): Promise<unknown> => {
+  const ask = async (body: Body, options: SendOptions): Promise<unknown> => {
     const timeoutMs = options.timeout === undefined ? askMsDefault : parseDuration(options.timeout);
     return connection.ask(address, body, { signal: options.signal, timeoutMs }, options.idempotencyKey);
   };
@@ -169,39 +217,67 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   return {
     address,
     start: async (...[input, options = {}]) => {
+      checkOptions("start", options, callOptionNames);
       checkUserKey(parseAddress(address).key);
       checkData(input, { what: "input", code: "input.not-data", of: address });
       return { created: (await ask({ kind: "start", input }, options)) === true };
     },
     send: async (event, options = {}) => {
+      checkOptions("send", options, sendOptionNames);
       const body = eventBody(definition, address, event);
       return connection.send(address, body, limitsOf(options), options.idempotencyKey);
     },
-    ask: async (event, options = {}) => (await ask(eventBody(definition, address, event), options)) as never,
-    read: (options = {}) => read(options),
-    waitFor: (place, options = {}) => waitUntil((state) => isAt(state, place), options),
+    ask: async (event, options = {}) => {
+      checkOptions("ask", options, sendOptionNames);
+      return (await ask(eventBody(definition, address, event), options)) as never;
+    },
+    read: async (options = {}) => {
+      checkOptions("read", options, callOptionNames);
+      return read(options);
+    },
+    waitFor: async (place, options = {}) => {
+      checkOptions("waitFor", options, callOptionNames);
+      checkPlace(definition, place);
+      return waitUntil((state) => isAt(state, place), options);
+    },
     result: async (options = {}) => {
+      checkOptions("result", options, callOptionNames);
       const state = await waitUntil((one) => one.status !== "active", options);
       if (state.status === "done") return state.output as OutputOf<TDefinition>;
       throw endError(address, state);
     },
     history: (options = {}) => readHistory(connection, address, options),
     watch: (options = {}) => watch(connection, address, options),
-    resume: async ({ skip = false, ...options } = {}) =>
-      (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)) as Resumed,
-    terminate: async (options = {}) => void (await ask({ kind: "command", command: "terminate" }, options)),
-    remove: async (options = {}) => void (await ask({ kind: "command", command: "remove" }, options)),
+    resume: async (options = {}) => {
+      checkOptions("resume", options, [...callOptionNames, "skip"]);
+      const skip: unknown = options.skip ?? false;
+      if (typeof skip !== "boolean") throw optionError("skip is true or false", skip);
+      return (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)) as Resumed;
+    },
+    terminate: async (options = {}) => {
+      checkOptions("terminate", options, callOptionNames);
+      await ask({ kind: "command", command: "terminate" }, options);
+    },
+    remove: async (options = {}) => {
+      checkOptions("remove", options, callOptionNames);
+      await ask({ kind: "command", command: "remove" }, options);
+    },
   };
 }
 
 async function* readHistory(
   connection: Connection,
   address: Address,
-  { from = 1, to = Infinity, ...options }: HistoryOptions,
+  options: HistoryOptions,
 ): AsyncGenerator<StepView> {
+  checkOptions("history", options, historyOptionNames);
+  const { from = 1, to = Infinity } = options;
+  checkStepNumber("from", from);
+  checkStepNumber("to", to);
+  const within = connection.shared(limitsOf(options));
   for (let next = from; next <= to;) {
     const request = { what: "history", agent: address, from: next, to } as const;
-    const steps = (await connection.read(address, request, limitsOf(options))) as readonly StepView[];
+    const steps = (await within((limits) => connection.read(address, request, limits))) as readonly StepView[];
     yield* steps;
     const newest = steps.at(-1);
     if (newest === undefined) return;
@@ -212,8 +288,10 @@ async function* readHistory(
 async function* watch(
   connection: Connection,
   address: Address,
-  { from = 1, signal }: { readonly from?: number; readonly signal?: AbortSignal },
+  options: { readonly from?: number; readonly signal?: AbortSignal },
 ): AsyncGenerator<StepView> {
+  checkOptions("watch", options, ["from", "signal"]);
+  const { from = 1, signal } = options;
   const steps = new Steps(connection, address);
   let isKnown = false;
   try {
@@ -264,6 +342,10 @@ class Steps {
   async next(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#isHeard) await this.#connection.pause(recheckMs, signal, (end) => (this.#wake = end));
   }
+}
+
+function checkStepNumber(name: string, value: unknown): void {
+  if (typeof value !== "number" || Number.isNaN(value)) throw optionError(`"${name}" is the number of a step`, value);
 }
 
 async function waitForState<TDefinition extends AnyAgentDefinition>(
@@ -339,24 +421,6 @@ function checkSchema(definition: AnyAgentDefinition | undefined, event: EventDat
 
 function stateOf<TDefinition extends AnyAgentDefinition>(view: StateView): AgentState<TDefinition> {
   return { ...view, tags: new Set(view.tags) } as AgentState<TDefinition>;
-}
-
-function isAt<TDefinition extends AnyAgentDefinition>(
-  state: AgentState<TDefinition>,
-  place: PlaceOf<TDefinition>,
-): boolean {
-  if (typeof place === "function") return (place as (state: AgentState<TDefinition>) => boolean)(state);
-  if (typeof place === "object" && place !== null && "tag" in place) return state.tags.has(String(place.tag));
-  return matches(place, state.value);
-}
-
-/** Whether a state value lies within another, as XState's `snapshot.matches` has it. */
-function matches(place: unknown, value: unknown): boolean {
-  if (typeof place === "string") {
-    return value === place || (typeof value === "object" && value !== null && place in value);
-  }
-  if (typeof place !== "object" || place === null || typeof value !== "object" || value === null) return false;
-  return Object.entries(place).every(([key, inner]) => matches(inner, (value as Record<string, unknown>)[key]));
 }
 
 function endError(address: Address, state: Pick<AgentState<AnyAgentDefinition>, "status" | "error">): Error {

@@ -41,6 +41,7 @@ const givenUp = new DormouseError("closed", "call.aborted", "the caller has gone
 
 export class Stint {
   readonly #options: StintOptions;
+  #refusal: DormouseError | undefined;
   #publisher: Publisher | undefined;
   #waiting: Waiting[] = [];
   #isOpening = false;
@@ -49,13 +50,30 @@ export class Stint {
   #usedAt: number;
 
   constructor(options: StintOptions) {
-    this.#options = options;
+    const append: Mailbox["append"] = (partition, bytes) => this.#append(options.mailbox, partition, bytes);
+    this.#options = { ...options, mailbox: { append } };
     this.#usedAt = options.clock.monotonic();
   }
 
   /** Whether it was silent for so long that the partition may have forgotten it. */
   isStale(silenceMs: number): boolean {
     return this.#outstanding === 0 && this.#options.clock.monotonic() - this.#usedAt >= silenceMs;
+  }
+
+  /** Why the mailbox did not accept the last message; `undefined` if it did, or was not asked yet. */
+  get refusal(): DormouseError | undefined {
+    return this.#refusal;
+  }
+
+  async #append(mailbox: Pick<Mailbox, "append">, partition: Partition, bytes: Uint8Array): Promise<Place> {
+    try {
+      const place = await mailbox.append(partition, bytes);
+      this.#refusal = undefined;
+      return place;
+    } catch (error) {
+      if (error instanceof DormouseError) this.#refusal = error;
+      throw error;
+    }
   }
 
   /** Sends the envelope until its mailbox holds it; returns how to give it up: it may be there then, or not. */

@@ -7,21 +7,33 @@ export interface Settings {
   readonly commitLingerMs?: number;
   /** Effects that run at once on this host. Default 256. */
   readonly effectsRunningMax?: number;
-  /** Agents kept in memory at most, over all partitions; the longest idle leave first. Default 100,000. */
+  /**
+   * Agents kept in memory at most, over all partitions; the longest idle leave first, at each look (`settleRoundMs`).
+   * Those that are at work stay all the same. Default 100,000.
+   */
   readonly activationsMax?: number;
-  /** An owner settles when so many bytes of records are not settled. Default 16 MB. */
+  /** An owner settles when more bytes of records than these are not settled. Default 16 MB. */
   readonly settleBytes?: number;
-  /** … or when the oldest is so old, in milliseconds. Default 120,000. */
+  /** … or when something is not settled, and the last settle so long ago, in milliseconds. Default 120,000. */
   readonly settleMs?: number;
   /** How often an owner looks for what to settle, to passivate and to wake, in milliseconds. Default 5,000. */
   readonly settleRoundMs?: number;
   /** An agent's whole state, in bytes as it is stored; a step that makes it larger is refused. Default 64 MB. */
   readonly stateBytesMax?: number;
-  /** When acknowledged messages to other agents that nobody confirmed go again, in milliseconds. Default 30,000. */
+  /**
+   * When acknowledged messages to other agents that nobody confirmed go again, in milliseconds; each further time after
+   * twice as long, up to a bound. Default 30,000.
+   */
   readonly outboxRepeatMs?: number;
-  /** How long a draining host waits for running effects, in milliseconds. Default 10,000. */
+  /**
+   * How long a draining host waits for running effects, in milliseconds; those that run on are aborted, and run again
+   * under the next host. Default 10,000.
+   */
   readonly drainMs?: number;
-  /** Freezes contexts deeply, so that a machine that changes one in place throws. Default: unless in production. */
+  /**
+   * Freezes contexts deeply, so that a machine that changes one in place throws, and compares each new base with what its
+   * steps lead to. Default: on; `startHost` has it off where `NODE_ENV` is `production`.
+   */
   readonly freezeContexts?: boolean;
 }
 
@@ -55,6 +67,10 @@ const ranges: { readonly [name: string]: readonly [number, number] } = {
 
 /** All settings, each with a value in range. @throws DormouseError `invalid` (`setting.invalid`). */
 export function resolveSettings(settings: Settings = {}): ResolvedSettings {
+  // Plain JavaScript may give anything.
+  if (typeof settings !== "object" || (settings as unknown) === null) {
+    throw new DormouseError("invalid", "setting.invalid", `settings are an object: type=${typeof settings}`);
+  }
   for (const [name, value] of Object.entries(settings)) {
     if (value === undefined) continue;
     const range = ranges[name];

@@ -1,5 +1,6 @@
 /** Every port on one machine: in memory, and in a folder. */
 export { realClock, realEntropy } from "./clock.ts";
+export { hostNotRunning } from "./errors.ts";
 export { connectFolder, type ConnectFolderOptions, type FolderClient } from "./folder-client.ts";
 export { openHostFolder, type HostFolder, type HostFolderOptions } from "./host-folder.ts";
 export { openFolder, type FolderOptions, type FolderRecord, type LocalFolder } from "./lmdb.ts";

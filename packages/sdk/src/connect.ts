@@ -1,8 +1,8 @@
 /** A client in another process than the host's. */
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import { readApp } from "@dormouse/core/protocol";
-import { connectFolder, openFolder, realClock, realEntropy } from "@dormouse/local";
+import { checkOptions, readApp } from "@dormouse/core/protocol";
+import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
 import { folderOf } from "./drivers.ts";
 
 export interface ConnectOptions {
@@ -24,7 +24,8 @@ export interface ConnectedClient extends Client {
  * Connects to a folder's agents from another process, whether a host runs on it now or not; stays connected over the
  * host's restarts.
  *
- * @throws DormouseError `unavailable` (`folder.missing`): no host ever ran there; `invalid` (`app.mismatch`, `store.url`).
+ * @throws DormouseError `unavailable` (`folder.missing`): no host ever ran there; `invalid` (`app.mismatch`,
+ * `store.url`, `option.invalid`).
  * @example
  * ```ts
  * await using client = await connect({ store: "file:./.dormouse" });
@@ -33,6 +34,7 @@ export interface ConnectedClient extends Client {
  * @see DESIGN.md, section 15
  */
 export async function connect(options: ConnectOptions = {}): Promise<ConnectedClient> {
+  checkOptions("connect", options, ["store", "app", "signal"]);
   options.signal?.throwIfAborted();
   const path = folderOf(options.store);
   const app = await appOf(path, options.app ?? "default");
@@ -41,13 +43,7 @@ export async function connect(options: ConnectOptions = {}): Promise<ConnectedCl
     app,
     ports: { mailbox: folder.mailbox, channel: folder.channel, clock: realClock, entropy: realEntropy },
     checkHost: () => {
-      if (folder.isHostRunning) return;
-      throw new DormouseError(
-        "unavailable",
-        "host.not-running",
-        `no host runs on this folder, so nobody can answer; start one (startHost, or dormouse dev), or send instead of ` +
-          `ask: folder=${folder.path}`,
-      );
+      if (!folder.isHostRunning) throw hostNotRunning(folder.path);
     },
     closed: () => folder.close(),
   });

@@ -1,5 +1,6 @@
 /** Runs a host in this process: on a folder, where it is the folder's one host. */
 import { type AnyAgentDefinition, type Observe, type Settings, startIncarnation } from "@dormouse/core";
+import { checkOptions, optionError } from "@dormouse/core/protocol";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
 import { folderOf } from "./drivers.ts";
@@ -13,7 +14,7 @@ export interface HostOptions {
   readonly store?: string;
   /** Ends the host as `drain` does. */
   readonly signal?: AbortSignal;
-  /** Plain data; each has a default. */
+  /** Plain data; each has a default. `freezeContexts` is off by default where `NODE_ENV` is `production`. */
   readonly settings?: Settings;
   /** Told of everything that happens, synchronously. */
   readonly observe?: Observe;
@@ -36,7 +37,8 @@ export interface Host extends AsyncDisposable {
  *
  * @returns When every agent's waiting messages have been picked up.
  * @throws DormouseError `conflict` (`folder.in-use`): another host runs on the folder, whose process it names;
- * `invalid` (a definition, a setting, the store's URL); `unavailable` (`store.full`, `store.not-writable`); `corrupt`.
+ * `invalid` (an option, a definition, a setting, the store's URL, `store.not-writable`); `unavailable` (`store.full`,
+ * `host.gave-up`); `corrupt`.
  * @example
  * ```ts
  * await using host = await startHost({ agents: [counter] });
@@ -45,15 +47,16 @@ export interface Host extends AsyncDisposable {
  * @see DESIGN.md, section 15
  */
 export async function startHost(options: HostOptions): Promise<Host> {
+  checkHostOptions(options);
   options.signal?.throwIfAborted();
   const folder = await openHostFolder(folderOf(options.store));
   try {
-    const { agents, app, settings, observe } = options;
+    const { agents, app, observe } = options;
     const incarnation = await startIncarnation({
       agents,
       ports: folder.ports,
+      settings: withEnvironment(options.settings),
       ...(app === undefined ? {} : { app }),
-      ...(settings === undefined ? {} : { settings }),
       ...(observe === undefined ? {} : { observe }),
     });
     const client = makeClient({ app: incarnation.app, ports: folder.ports });
@@ -77,4 +80,22 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await folder.close();
     throw error;
   }
+}
+
+const optionNames: readonly (keyof HostOptions)[] = ["agents", "app", "store", "signal", "settings", "observe"];
+
+/** Plain JavaScript may give anything; the store, the settings and each definition are checked where they are read. */
+function checkHostOptions(options: HostOptions): void {
+  checkOptions("startHost", options, optionNames);
+  const { agents, observe }: { readonly [name in keyof HostOptions]?: unknown } = options;
+  if (!Array.isArray(agents)) throw optionError("agents is a list of definitions, made by agent(...)", agents);
+  if (observe !== undefined && typeof observe !== "function") throw optionError("observe is a function", observe);
+}
+
+/** Freezing costs time for each change, and what it finds is found while one develops. */
+function withEnvironment(settings: Settings = {}): Settings {
+  // What is no settings at all is refused where they are read.
+  if (typeof settings !== "object" || (settings as unknown) === null || settings.freezeContexts !== undefined)
+    return settings;
+  return { ...settings, freezeContexts: process.env["NODE_ENV"] !== "production" };
 }

@@ -16,6 +16,7 @@ import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { isParentLink } from "./message.ts";
 import type { Cause, StepEntry } from "./record.ts";
 import {
+  decodeNamed,
   hasFields,
   isBytes,
   isList,
@@ -106,7 +107,8 @@ export function encodeHead(head: Head): Uint8Array {
 
 /** @throws DormouseError `corrupt`, naming the object: its agent is quarantined, no other. */
 export function decodeHead(bytes: Uint8Array, name: string): Head {
-  const head = decodeValue(unwrap(bytes, "head", name).payload);
+  const { payload } = unwrap(bytes, "head", name);
+  const head = decodeNamed(name, () => decodeValue(payload));
   if (!isHead(head)) throw wrongShape("head.shape", name);
   return head;
 }
@@ -117,7 +119,8 @@ export function encodeBase(state: AgentState): Uint8Array {
 }
 
 export function decodeBase(bytes: Uint8Array, name: string): AgentState {
-  const state = decodeValue(decompress(unwrap(bytes, "base", name).payload));
+  const { payload } = unwrap(bytes, "base", name);
+  const state = decodeNamed(name, () => decodeValue(decompress(payload)));
   if (!isState(state)) throw wrongShape("base.shape", name);
   return state;
 }
@@ -127,7 +130,8 @@ export function encodeChapter(chapter: Chapter): Uint8Array {
 }
 
 export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
-  const chapter = decodeValue(unwrap(bytes, "chapter", name).payload);
+  const { payload } = unwrap(bytes, "chapter", name);
+  const chapter = decodeNamed(name, () => decodeValue(payload));
   if (!isChapter(chapter)) throw wrongShape("chapter.shape", name);
   return chapter;
 }
@@ -162,10 +166,10 @@ export function packSteps(steps: readonly HistoryStep[]): readonly Pack[] {
   return [...packSteps(steps.slice(0, half)), ...packSteps(steps.slice(half))];
 }
 
-/** @throws DormouseError `corrupt`, naming the object that holds them, where it is known. */
-export function decodeSteps(bytes: Uint8Array, name: string = "unknown"): readonly HistoryStep[] {
+/** @throws DormouseError `corrupt`, naming the object that holds them. */
+export function decodeSteps(bytes: Uint8Array, name: string): readonly HistoryStep[] {
   if (bytes.length === 0) return [];
-  const steps = decodeValue(decompressLarge(bytes));
+  const steps = decodeNamed(name, () => decodeValue(decompressLarge(bytes)));
   if (!areSteps(steps)) throw wrongShape("steps.shape", name);
   return steps;
 }

@@ -30,7 +30,7 @@ export function partitionKey(partition: Partition): string {
   return `partitions/${partition}`;
 }
 
-/** Far wake-ups of one hour: `partitions/<p>/timers/<bucket>/<incarnation>-<n>`. */
+/** Far wake-ups of one bucket, `nearMs` of time: `partitions/<p>/timers/<bucket>/<incarnation>-<n>`. */
 export function bucketKey(partition: Partition, bucket: number, incarnation: string, n: number): string {
   return `partitions/${partition}/timers/${bucket}/${incarnation}-${String(n).padStart(digits, "0")}`;
 }

@@ -6,6 +6,7 @@ import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import type { Envelope, Unnumbered } from "./message.ts";
 import {
+  decodeNamed,
   hasFields,
   isBytes,
   isList,
@@ -120,7 +121,8 @@ export function encodePartition(object: PartitionObject): Uint8Array {
 
 /** @throws DormouseError `corrupt`, naming the object: its partition stops, since nobody can know what it held. */
 export function decodePartition(bytes: Uint8Array, name: string): PartitionObject {
-  const object = decodeValue(unwrap(bytes, "partition", name).payload);
+  const { payload } = unwrap(bytes, "partition", name);
+  const object = decodeNamed(name, () => decodeValue(payload));
   if (!isPartitionObject(object)) throw wrongShape("partition.shape", name);
   return object;
 }
@@ -189,7 +191,8 @@ export function encodeBucket(wakeUps: ReadonlyMap<Address, number>): Uint8Array 
 
 /** @throws DormouseError `corrupt`, naming the object. */
 export function decodeBucket(bytes: Uint8Array, name: string): ReadonlyMap<Address, number> {
-  const wakeUps = decodeValue(unwrap(bytes, "bucket", name).payload);
+  const { payload } = unwrap(bytes, "bucket", name);
+  const wakeUps = decodeNamed(name, () => decodeValue(payload));
   if (!isMap(wakeUps) || ![...wakeUps].every(([agent, due]) => isText(agent) && isNumber(due))) {
     throw wrongShape("bucket.shape", name);
   }

@@ -9,7 +9,7 @@ import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import type { Envelope, ParentLink, Unnumbered } from "./message.ts";
 import { isPosition, type Position, type Quarantine } from "./partition.ts";
-import { hasFields, isBytes, isListOf, isMissingOr, isNumber, isText, wrongShape } from "./shape.ts";
+import { decodeNamed, hasFields, isBytes, isListOf, isMissingOr, isNumber, isText, wrongShape } from "./shape.ts";
 
 export interface JournalRecord {
   readonly incarnation: string;
@@ -147,11 +147,11 @@ export function encodeSeal(seal: Seal): Uint8Array {
 export function decodeJournalObject(bytes: Uint8Array, name: string): JournalObject {
   const { kind, payload } = unwrap(bytes, ["record", "seal"], name);
   if (kind === "seal") {
-    const seal = decodeValue(payload);
+    const seal = decodeNamed(name, () => decodeValue(payload));
     if (!isSeal(seal)) throw wrongShape("seal.shape", name);
     return { kind, seal };
   }
-  const value = decodeValue(decompressLarge(payload));
+  const value = decodeNamed(name, () => decodeValue(decompressLarge(payload)));
   if (!isRecord(value)) throw wrongShape("record.shape", name);
   return { kind: "record", record: value };
 }
@@ -162,7 +162,8 @@ export function encodeTrimMark(mark: TrimMark): Uint8Array {
 
 /** @throws DormouseError `corrupt`, naming the object. */
 export function decodeTrimMark(bytes: Uint8Array, name: string): TrimMark {
-  const mark = decodeValue(unwrap(bytes, "trim", name).payload);
+  const { payload } = unwrap(bytes, "trim", name);
+  const mark = decodeNamed(name, () => decodeValue(payload));
   if (!isTrimMark(mark)) throw wrongShape("trim.shape", name);
   return mark;
 }

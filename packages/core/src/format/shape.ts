@@ -12,6 +12,20 @@ export function wrongShape(code: string, name: string): DormouseError {
   );
 }
 
+/**
+ * What `decode` gives. Of bytes that it cannot read it names the object, which the codec does not know.
+ *
+ * @throws DormouseError as `decode`.
+ */
+export function decodeNamed<T>(name: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof DormouseError) || error.code !== "codec.unreadable") throw error;
+    throw new DormouseError("corrupt", "codec.unreadable", `${error.message} object=${name}`, { cause: error });
+  }
+}
+
 /** Whether a value is an object with these fields, each of its kind. Fields that are not named are not looked at. */
 export function hasFields(
   value: unknown,

@@ -203,7 +203,7 @@ export class Activations {
       activation.seqBefore = seq;
       return;
     }
-    const { base, steps } = await readRun(this.#options.world, kept.run);
+    const { base, steps } = await readRun(this.#options.world, kept.run, headKey(activation.agent));
     activation.state = foldRun(base, steps);
   }
 }

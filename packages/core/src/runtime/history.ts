@@ -1,6 +1,7 @@
 /** An agent's past, from head, chapters and what is committed since: read without running any of the agent's code. */
 import type { Address } from "../agent/address.ts";
 import { type Chapter, decodeChapter, type HistoryStep, type Run } from "../format/head.ts";
+import { headKey } from "../format/keys.ts";
 import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
 import { type Activation, readHead } from "./activations.ts";
@@ -45,8 +46,8 @@ export async function readHistory(
   const head = await readHead(world, agent);
   // Removed meanwhile.
   if (head?.kept === undefined) return past;
-  for await (const run of runsFrom(world, head.kept, from, chapters)) {
-    const { base, steps: settledSteps } = await readRun(world, run);
+  for await (const { name, run } of runsFrom(world, agent, head.kept, from, chapters)) {
+    const { base, steps: settledSteps } = await readRun(world, run, name);
     state = base;
     // One run at a time: what comes later is not read for a part that ends before it.
     if (!settledSteps.every(take)) return past;
@@ -55,13 +56,14 @@ export async function readHistory(
   return past;
 }
 
-/** The runs that hold the steps from `from` on, oldest first. */
+/** The runs that hold the steps from `from` on, oldest first, and the names of the objects that hold them. */
 async function* runsFrom(
   world: World,
+  agent: Address,
   kept: Kept,
   from: number,
   chapters: Remembered["chapters"],
-): AsyncGenerator<Run> {
+): AsyncGenerator<{ readonly name: string; readonly run: Run }> {
   const names: string[] = [];
   for (let chapter = kept.chapter; chapter !== undefined && chapter.to >= from;) {
     const { name } = chapter;
@@ -71,8 +73,8 @@ async function* runsFrom(
     if (!chapters.has(name)) chapters.set(name, (await readChapter(world, name)).previous);
     chapter = chapters.get(name);
   }
-  for (const name of names) yield (await readChapter(world, name)).run;
-  yield kept.run;
+  for (const name of names) yield { name, run: (await readChapter(world, name)).run };
+  yield { name: headKey(agent), run: kept.run };
 }
 
 async function readChapter(world: World, name: string): Promise<Chapter> {

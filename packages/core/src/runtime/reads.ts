@@ -6,7 +6,7 @@ import type { EventData } from "../agent/way-out.ts";
 import type { App } from "../format/app.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
 import type { HistoryStep } from "../format/head.ts";
-import { agentOfHead, agentsPrefix } from "../format/keys.ts";
+import { agentOfHead, agentsPrefix, headKey } from "../format/keys.ts";
 import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
 import { decode, describe } from "../step/engine.ts";
 import type { Registry } from "../step/registry.ts";
@@ -223,7 +223,7 @@ async function viewAgent(
   try {
     const head = await readHead(world, agent);
     if (head?.kept === undefined) return undefined;
-    const { base, steps } = await readRun(world, head.kept.run);
+    const { base, steps } = await readRun(world, head.kept.run, headKey(agent));
     const state = foldRun(base, steps);
     return state === undefined ? undefined : agentView(agent, state);
   } catch (error) {

@@ -34,7 +34,7 @@ import {
   type PieceRef,
   type Run,
 } from "../format/head.ts";
-import { agentPartKey } from "../format/keys.ts";
+import { agentPartKey, headKey } from "../format/keys.ts";
 import { foldStep } from "../step/fold.ts";
 import type { AgentState } from "../step/state.ts";
 import { insist, type World, write } from "./insist.ts";
@@ -72,7 +72,7 @@ export async function grow(
   steps: readonly HistoryStep[],
   state: AgentState,
 ): Promise<Grown> {
-  const packs = packSteps([...decodeSteps(run.steps), ...steps]);
+  const packs = packSteps([...decodeSteps(run.steps, headKey(growing.agent)), ...steps]);
   const { bytes, unpacked } = sizesOf([...run.pieces, ...packs.map(sizesOfPack)]);
   const baseBytes = bytesOf(run.base);
   const inline = packs[0]?.bytes ?? new Uint8Array(0);
@@ -86,14 +86,19 @@ export async function grow(
     : { ...grown, chapter };
 }
 
-/** The state that a run folds to, and its steps. */
+/**
+ * The state that a run begins on, and its steps.
+ *
+ * @param name - Of the object that holds the run, a head or a chapter: for errors.
+ */
 export async function readRun(
   world: World,
   run: Run,
+  name: string,
 ): Promise<{ readonly base: AgentState | undefined; readonly steps: readonly HistoryStep[] }> {
   const base = readBase(world, run.base);
-  const pieces = await Promise.all(run.pieces.map(({ name }) => readPiece(world, name)));
-  return { base: await base, steps: [...pieces.flat(), ...decodeSteps(run.steps)] };
+  const pieces = await Promise.all(run.pieces.map((piece) => readPiece(world, piece.name)));
+  return { base: await base, steps: [...pieces.flat(), ...decodeSteps(run.steps, name)] };
 }
 
 export function foldRun(base: AgentState | undefined, steps: readonly HistoryStep[]): AgentState | undefined {
@@ -117,7 +122,7 @@ async function close(growing: Growing, run: Run, previous: ChapterRef | undefine
 
 /** A delta trusts identity: a change in place would be missed, and found only here. */
 async function check(growing: Growing, run: Run, state: AgentState): Promise<void> {
-  const { base, steps } = await readRun(growing.world, run);
+  const { base, steps } = await readRun(growing.world, run, headKey(growing.agent));
   if (isSame(foldRun(base, steps), state)) return;
   throw new DormouseError(
     "internal",

@@ -19,13 +19,14 @@ export class Registry {
 
   /**
    * @param warn - Told what an author should know: inline actions, invokes whose name is their position.
-   * @throws DormouseError `invalid` (`agent.twice`, `machine.…`): what cannot be durable, and what to use instead.
+   * @throws DormouseError `invalid` (`agent.twice`, `agent.no-definition`, `machine.…`): what cannot be durable, and what to use instead.
    */
   constructor(
     definitions: readonly AnyAgentDefinition[],
     overrides: ActorOverrides,
     warn: (about: string, text: string) => void,
   ) {
+    for (const definition of definitions) checkDefinition(definition);
     const registered = new Map<unknown, string>(definitions.map(({ logic, type }) => [logic, type]));
     for (const definition of definitions) {
       const { type, version, logic } = definition;
@@ -64,4 +65,17 @@ export class Registry {
 /** Left alone, the real actor would run where a test meant another. */
 function unknownOverride(what: string): DormouseError {
   return new DormouseError("invalid", "actors.unknown", `what actors should replace is not there; ${what}`);
+}
+
+/** Plain JavaScript may give a machine, or a module, where a definition belongs. */
+function checkDefinition(definition: unknown): void {
+  const isDefinition =
+    typeof definition === "object" && definition !== null && "logic" in definition && "passivateAfterMs" in definition;
+  if (isDefinition) return;
+  const given = Object.prototype.toString.call(definition);
+  throw new DormouseError(
+    "invalid",
+    "agent.no-definition",
+    `agents are made by agent(...); this is not: given=${given}`,
+  );
 }

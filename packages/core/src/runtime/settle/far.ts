@@ -1,5 +1,5 @@
 /**
- * Far wake-ups: out of memory at a settle, back into it when their hour comes (D10).
+ * Far wake-ups: out of memory at a settle, back into it when their time comes near (D10).
  *
  * V1  A wake-up is in the partition's state or in an object that the partition object names, at every moment; in both
  *     does no harm, since an agent that finds nothing due goes back to sleep.
@@ -103,7 +103,7 @@ async function takeIn(world: World, loop: PartitionLoop, name: string, observe: 
   }
 }
 
-/** Buckets are taken in up to an hour before they begin. */
+/** Buckets are taken in up to `nearMs` before they begin. */
 function isNear(bucket: number, now: number): boolean {
   return bucket * nearMs <= now + nearMs;
 }

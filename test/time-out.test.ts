@@ -1,0 +1,134 @@
+/**
+ * What a call that ran out of time tells, and what its time is for.
+ *
+ * Method: a client whose clock is moved by hand, on a world in memory.
+ */
+import { type Client, makeClient } from "@dormouse/client";
+import { DormouseError, startIncarnation } from "@dormouse/core";
+import type { Channel } from "@dormouse/core/ports";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import { expect, test } from "vitest";
+import { oneTurn, StandingClock } from "../packages/testing/src/standing-clock.ts";
+import { counter } from "./agents/counter.ts";
+
+interface Stage extends AsyncDisposable {
+  readonly world: MemoryWorld;
+  readonly clock: StandingClock;
+  readonly client: Client;
+}
+
+/** A host with one partition, and a client whose requests may be held up. */
+async function open(
+  request?: (clock: StandingClock, ask: () => Promise<Uint8Array>) => Promise<Uint8Array>,
+): Promise<Stage> {
+  const world = new MemoryWorld(realClock);
+  const hostPorts = world.open("host", { clock: realClock, entropy: realEntropy });
+  const host = await startIncarnation({ agents: [counter], ports: hostPorts, partitions: 1 });
+  const clock = new StandingClock(0);
+  const ports = world.open("client", { clock: clock.life(), entropy: realEntropy });
+  const channel: Pick<Channel, "subscribe" | "request"> = {
+    subscribe: (...args) => ports.channel.subscribe(...args),
+    request: (...args) => {
+      const ask = (): Promise<Uint8Array> => ports.channel.request(...args);
+      return request === undefined ? ask() : request(clock, ask);
+    },
+  };
+  const client = makeClient({ app: host.app, ports: { ...ports, clock: clock.life(), channel } });
+  const close = async (): Promise<void> => {
+    await client.close();
+    host.kill();
+  };
+  return { world, clock, client, [Symbol.asyncDispose]: close };
+}
+
+/** What the call is refused with when so much time has passed and nothing moves any more. */
+async function errorAfter(clock: StandingClock, ms: number, called: Promise<unknown>): Promise<DormouseError> {
+  const refused = called.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  do await oneTurn();
+  while (!clock.isStill);
+  clock.moveTo(clock.elapsedMs + ms);
+  const error = await refused;
+  if (error instanceof DormouseError) return error;
+  throw error ?? new Error("it was not refused");
+}
+
+const timeout = 1_000;
+
+test.for(["send", "ask"] as const)("%s that the mailbox refuses until its time is over says why", async (verb) => {
+  await using stage = await open();
+  stage.world.refuseAppends(0, true);
+  const one = stage.client.agent("counter", "one");
+  const event = { type: "add", by: 1 };
+  const called = verb === "send" ? one.send(event, { timeout }) : one.ask(event, { timeout });
+  const error = await errorAfter(stage.clock, timeout, called);
+  expect(error).toMatchObject({ kind: "timeout", code: "call.timeout", cause: { code: "mailbox.full" } });
+  expect(error.message).toContain("mailbox.full");
+  expect(error.message).toContain("the same idempotency key");
+});
+
+test("a refusal of the mailbox that is over is not told", async () => {
+  await using stage = await open();
+  const one = stage.client.agent(counter, "one");
+  await one.send({ type: "add", by: 1 });
+  stage.world.refuseAppends(0, true);
+  const refused = await errorAfter(stage.clock, timeout, one.send({ type: "add", by: 1 }, { timeout }));
+  expect(refused.cause).toMatchObject({ code: "mailbox.full" });
+  stage.world.refuseAppends(0, false);
+  stage.clock.moveTo(stage.clock.elapsedMs + 10_000);
+  await one.send({ type: "add", by: 1 });
+  // Accepted, and never answered: `reset` replies nothing.
+  const silent = stage.client.agent("counter", "one").ask({ type: "reset" }, { timeout });
+  const error = await errorAfter(stage.clock, timeout, silent);
+  expect(error.code).toBe("call.timeout");
+  expect(error.cause).toBeUndefined();
+  expect(error.message).not.toContain("mailbox");
+});
+
+test.for(["read", "waitFor", "start"] as const)("%s that runs out of time names no idempotency key", async (verb) => {
+  await using stage = await open(() => new Promise(() => undefined));
+  if (verb === "start") stage.world.refuseAppends(0, true);
+  const one = stage.client.agent("counter", "one");
+  const calls = {
+    read: () => one.read({ timeout }),
+    waitFor: () => one.waitFor("nowhere", { timeout }),
+    start: () => one.start(undefined, { timeout }),
+  };
+  const error = await errorAfter(stage.clock, timeout, calls[verb]());
+  expect(error).toMatchObject({ kind: "timeout", code: "call.timeout" });
+  expect(error.message).not.toContain("idempotency");
+});
+
+test("a read that nobody answers runs out of time, and says what the last try came to", async () => {
+  await using stage = await open((_clock, _ask) =>
+    Promise.reject(new DormouseError("unavailable", "channel.nobody", "nobody serves this subject now")),
+  );
+  const error = await errorAfter(stage.clock, timeout, stage.client.agent(counter, "one").read({ timeout }));
+  expect(error).toMatchObject({ kind: "timeout", code: "call.timeout", cause: { code: "channel.nobody" } });
+});
+
+test("the time of a history is for all its pages, but not for what its reader does between them", async () => {
+  let pages = 0;
+  await using stage = await open((clock, ask) => {
+    pages += 1;
+    clock.moveTo(clock.elapsedMs + 0.4 * timeout);
+    return pages === 3 ? new Promise(() => undefined) : ask();
+  });
+  const one = stage.client.agent(counter, "one");
+  await Promise.all(Array.from({ length: 450 }, () => one.send({ type: "reset" })));
+  await one.ask({ type: "add", by: 1 });
+  let told = 0;
+  const reading = async (): Promise<void> => {
+    for await (const step of one.history({ timeout })) {
+      told = step.seq;
+      if (told === 200) stage.clock.moveTo(stage.clock.elapsedMs + 10 * timeout);
+    }
+  };
+  // Of the whole time a fifth is left to the third page, and two fifths have passed.
+  const error = await errorAfter(stage.clock, 0, reading());
+  expect(error).toMatchObject({ kind: "timeout", code: "call.timeout" });
+  expect(error.message).toContain(`timeoutMs=${timeout}`);
+  expect({ pages, told }).toEqual({ pages: 3, told: 400 });
+});
