@@ -23,7 +23,7 @@ import {
   decodeHead,
   decodePiece,
   decodeSteps,
-  encodeBase,
+  packBase,
   encodeChapter,
   encodeHead,
   encodePiece,
@@ -415,7 +415,7 @@ export const goldens: readonly Golden[] = [
   golden(
     "base",
     stateBefore,
-    encodeBase(stateBefore),
+    packBase(stateBefore).bytes,
     (bytes) => decodeBase(bytes, object),
     "base.shape",
     decompressed,

@@ -377,8 +377,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     "client-paused": 2,
     "second-host": 3,
     drain: 2,
-    // A living owner does not make its stream again yet, as DESIGN.md section 6 says: by hand only.
-    "stream-removed": 0,
+    "stream-removed": 1,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),

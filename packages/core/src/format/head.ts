@@ -114,8 +114,9 @@ export function decodeHead(bytes: Uint8Array, name: string): Head {
 }
 
 /** Always compressed: a base is large, read seldom and kept long. */
-export function encodeBase(state: AgentState): Uint8Array {
-  return wrap("base", version, compress(encodeValue(state)));
+export function packBase(state: AgentState): Pack {
+  const encoded = encodeValue(state);
+  return { bytes: wrap("base", version, compress(encoded)), unpacked: encoded.length };
 }
 
 export function decodeBase(bytes: Uint8Array, name: string): AgentState {
@@ -145,10 +146,10 @@ export function decodePiece(bytes: Uint8Array, name: string): readonly HistorySt
   return decodeSteps(unwrap(bytes, "chapter", name).payload, name);
 }
 
-/** Steps together, as they are stored. */
+/** A state, or steps together, as they are stored. */
 export interface Pack {
   readonly bytes: Uint8Array;
-  /** What they take when they are read. */
+  /** What is read takes. */
   readonly unpacked: number;
 }
 

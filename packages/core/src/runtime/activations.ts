@@ -194,7 +194,7 @@ export class Activations {
     }
     activation.settled = activation.state;
     for (const entry of tail.slice(Math.max(0, removedAt))) applyEntry(activation, entry);
-    activation.isUnsettled = tails.has(activation.agent);
+    activation.isUnsettled = activation.steps.length > 0 || activation.lives > 0;
     activation.committed = activation.state;
   }
 

@@ -80,6 +80,9 @@ export class Reader {
       } catch (error) {
         if (error instanceof DormouseError && error.kind === "closed") return;
         if (!isPassing(error)) throw error;
+        // It may be the stream itself that is gone.
+        const { mailbox, partition } = this.#options;
+        await insist(world, () => mailbox.create(partition + 1));
       }
     }
   }

@@ -25,7 +25,7 @@ import {
   decodeBase,
   decodePiece,
   decodeSteps,
-  encodeBase,
+  packBase,
   encodeChapter,
   encodePiece,
   type HistoryStep,
@@ -112,10 +112,11 @@ async function close(growing: Growing, run: Run, previous: ChapterRef | undefine
   if (growing.isChecked) await check(growing, run, state);
   const name = await put(growing, encodeChapter({ run, previous }));
   const chapter = { name, from: run.base.seq + 1, to: state.seq };
-  const bytes = encodeBase(state);
+  const { bytes, unpacked } = packBase(state);
+  // In a head it stands as it is.
   const base: Base =
-    bytes.length <= baseBytesInlineMax
-      ? { kind: "inline", seq: state.seq, state, bytes: bytes.length }
+    unpacked <= baseBytesInlineMax
+      ? { kind: "inline", seq: state.seq, state, bytes: unpacked }
       : { kind: "object", seq: state.seq, name: await put(growing, bytes), bytes: bytes.length };
   return { run: { base, pieces: [], steps: new Uint8Array(0) }, chapter };
 }

@@ -14,7 +14,6 @@
  * The constants are a third to a half above what records take today, so that what doubles is found.
  * Does not verify that bytes that compress well are few, nor how often a message is published again: that is reported.
  */
-import { zstdCompressSync } from "node:zlib";
 import { changedBytes, sizeOf } from "./changed-bytes.ts";
 import type { Checker, Observation, Violation } from "./checker.ts";
 import { keyOf } from "./history.ts";
@@ -151,9 +150,7 @@ export class BytesChecker implements Checker {
     if (this.#heads.has(version)) this.#headsAgain += 1;
     this.#heads.add(version);
     const history = headBytes + this.#historyOf(token);
-    // A base in a head is compressed for its size, and stored as it is.
-    const size = bytes.length > headBytesMax ? zstdCompressSync(bytes).length : bytes.length;
-    this.#weigh("heads", size, Math.min(headBytesMax, history), name, atMs, bytes.length);
+    this.#weigh("heads", bytes.length, Math.min(headBytesMax, history), name, atMs);
   }
 
   #part(name: string, token: string, bytes: Uint8Array, atMs: number): void {
