@@ -124,6 +124,21 @@ describe("skip", () => {
     expect(await third.quarantined()).toEqual([]);
   });
 
+  test("leaves an agent set aside that still cannot step, and says why", async () => {
+    await using lives = new Lives();
+    const bad = await unfit(lives, "acme");
+    const acme = bad.agent("doc", "acme");
+    await acme.send({ type: "edit", n: 1 });
+    await lives.said("quarantined", "doc/acme");
+    expect(await codeOf(acme.resume())).toBe("machine.state-removed");
+    expect(await bad.quarantined()).toMatchObject([{ agent: "doc/acme", shelved: 1 }]);
+    expect(await codeOf(acme.resume({ skip: true }))).toBe("machine.state-removed");
+    lives.crash();
+    const mended = await lives.begin([doc("drafting")]);
+    expect(await mended.agent("doc", "acme").resume()).toEqual({ wasSetAside: true, isSkipped: false });
+    expect(await mended.agent("doc", "acme").ask({ type: "edit", n: 2 })).toEqual([0, 2]);
+  });
+
   test("drops nothing where what the agent stumbled over is not among what is kept", async () => {
     await using lives = new Lives();
     const second = await unfit(lives, "one");

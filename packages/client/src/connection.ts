@@ -70,8 +70,8 @@ const repeatMsMax = 15_000;
 const repeatPatienceShare = 0.01;
 const readAttemptMs = 5_000;
 const readPauseMs = 50;
-/** Why a read is asked again: nobody answers now, or someone who is no longer the owner. */
-const passingCodes = new Set(["channel.nobody", "channel.timeout", "read.behind"]);
+/** Why a read is asked again: nobody answers now, or went away over it, or is no longer the owner. */
+const passingCodes = new Set(["channel.failed", "channel.nobody", "channel.timeout", "read.behind"]);
 /** Agents of which a client remembers the newest step it was told of; of others it may read an older state. */
 const seenMax = 10_000;
 
@@ -290,7 +290,7 @@ function messageError({ kind }: Body, timeoutMs: number, refusal: DormouseError 
   const what =
     kind === "event"
       ? "no answer in time; the message may still be taken: call again with the same idempotency key, it is applied once"
-      : "no answer in time; the message may still be taken: read the agent to learn what became of it, or call again";
+      : "no answer in time, by reply() or replyTo() of the machine; the message may still be taken: read the agent to learn what became of it, or call again";
   return timeoutError(what, timeoutMs, refusal);
 }
 

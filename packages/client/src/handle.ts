@@ -294,23 +294,28 @@ async function* watch(
   const { from = 1, signal } = options;
   const steps = new Steps(connection, address);
   let isKnown = false;
+  let wasReached = false;
   try {
     for (let next = from; ;) {
       // Listened for before it is read: a step between the two is not missed.
       steps.listen();
-      for await (const step of readHistory(connection, address, {
-        from: next,
-        ...(signal === undefined ? {} : { signal }),
-      })) {
-        next = step.seq + 1;
-        yield step;
+      try {
+        for await (const step of readHistory(connection, address, {
+          from: next,
+          ...(signal === undefined ? {} : { signal }),
+        })) {
+          next = step.seq + 1;
+          yield step;
+        }
+        const state = await connection.readState(address, { signal, timeoutMs: undefined });
+        wasReached = true;
+        if (state !== undefined && state.status !== "active" && state.seq < next) return;
+        isKnown ||= state !== undefined || next > from;
+        // Of one that was not there yet, the first step is waited for.
+        if (state === undefined && isKnown) return;
+      } catch (error) {
+        if (!wasReached || !isHostGone(error)) throw error;
       }
-      const limits = { signal, timeoutMs: undefined };
-      const state = await connection.readState(address, limits);
-      if (state !== undefined && state.status !== "active" && state.seq < next) return;
-      isKnown ||= state !== undefined || next > from;
-      // Of one that was not there yet, the first step is waited for.
-      if (state === undefined && isKnown) return;
       await steps.next(signal);
     }
   } finally {
@@ -344,6 +349,11 @@ class Steps {
   }
 }
 
+/** One that answered before: who waits for an agent waits over the time until another host takes it up. */
+function isHostGone(error: unknown): boolean {
+  return error instanceof DormouseError && error.code === "host.not-running";
+}
+
 function checkStepNumber(name: string, value: unknown): void {
   if (typeof value !== "number" || Number.isNaN(value)) throw optionError(`"${name}" is the number of a step`, value);
 }
@@ -360,9 +370,13 @@ async function waitForState<TDefinition extends AnyAgentDefinition>(
   options.signal?.addEventListener("abort", abort, { once: true });
   const steps = new Steps(connection, address);
   const wait = async (): Promise<AgentState<TDefinition>> => {
-    for (;;) {
+    for (let wasReached = false; ;) {
       steps.listen();
-      const state = await read({ signal: controller.signal });
+      const state = await read({ signal: controller.signal }).catch((error: unknown) => {
+        if (!wasReached || !isHostGone(error)) throw error;
+        return undefined;
+      });
+      wasReached = true;
       if (state !== undefined && isThere(state)) return state;
       if (state !== undefined && state.status !== "active") throw endError(address, state);
       await steps.next(controller.signal);

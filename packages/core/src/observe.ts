@@ -16,8 +16,14 @@ export type Observed =
       /** What the agent's code threw, with its stack, which is kept nowhere else. */
       readonly thrown?: unknown;
     }
-  /** A message that changed nothing, and why: an event that no transition takes or no schema lets pass, an agent that has ended. */
-  | { readonly kind: "refused"; readonly agent: Address; readonly id: string; readonly error: ErrorData }
+  /** A message that changed nothing, and why: an event that no transition takes or no schema lets pass, an agent that has ended. Who asked was told; who sent was not. */
+  | {
+      readonly kind: "refused";
+      readonly agent: Address;
+      readonly id: string;
+      readonly isAsked: boolean;
+      readonly error: ErrorData;
+    }
   | { readonly kind: "logged"; readonly agent: Address; readonly label: string | undefined; readonly value: unknown }
   | {
       readonly kind: "action-failed";

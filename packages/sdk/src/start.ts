@@ -4,6 +4,7 @@ import { checkOptions, optionError } from "@dormouse/core/protocol";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
 import { folderOf } from "./drivers.ts";
+import { sayProblem } from "./problems.ts";
 
 export interface HostOptions {
   /** The agent types that this host runs. */
@@ -16,7 +17,7 @@ export interface HostOptions {
   readonly signal?: AbortSignal;
   /** Plain data; each has a default. `freezeContexts` is off by default where `NODE_ENV` is `production`. */
   readonly settings?: Settings;
-  /** Told of everything that happens, synchronously. */
+  /** Told of everything that happens, synchronously. Default: problems that nobody else is told of go to standard error. */
   readonly observe?: Observe;
 }
 
@@ -57,7 +58,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ports: folder.ports,
       settings: withEnvironment(options.settings),
       ...(app === undefined ? {} : { app }),
-      ...(observe === undefined ? {} : { observe }),
+      observe: observe ?? sayProblem,
     });
     const client = makeClient({ app: incarnation.app, ports: folder.ports });
     const end = async (): Promise<void> => {

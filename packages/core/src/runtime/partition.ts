@@ -480,7 +480,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       stateBytesMax: settings.stateBytesMax,
     });
     if (outcome.kind === "passed" && outcome.error !== undefined && "message" in input) {
-      observe({ kind: "refused", agent, id: input.message.id, error: outcome.error });
+      const { id, ask } = input.message;
+      observe({ kind: "refused", agent, id, isAsked: ask !== undefined, error: outcome.error });
     }
     if (outcome.kind === "stepped") this.#stepped(activation, restore?.(outcome) ?? outcome, origin, isWithNext);
     else if (origin !== undefined || outcome.sends.length > 0) {

@@ -129,6 +129,13 @@ export class Shelf {
     const isSkipped = command === "skip" && first !== undefined && why?.messageId === first.id;
     if (wasSetAside) this.#takeBack(agent);
     if (isSkipped) entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
+    const still = wasSetAside && !wasUnreadable ? this.#options.known(activation) : undefined;
+    if (still instanceof DormouseError && still.code !== "agent.unknown-type") {
+      // Taken back, it would seem mended until its next message.
+      this.#quarantine(agent, encodeError(still), why?.messageId ?? envelope.id);
+      entries.pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error: encodeError(still) }));
+      return;
+    }
     const value: Resumed = { wasSetAside, isSkipped };
     entries.pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
     if (wasUnreadable) activations.forget(activation);
