@@ -5,6 +5,7 @@
  */
 import { makeClient, type Client } from "@dormouse/client";
 import { DormouseError, type Incarnation, type Observed, startIncarnation } from "@dormouse/core";
+import { type Address, partitionOf } from "@dormouse/core/protocol";
 import type { Clock, Ports } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { afterEach, expect, test } from "vitest";
@@ -114,6 +115,29 @@ test("a store that fails keeps nobody waiting who starts or drains a host, and w
   isFull = false;
   const second = await start(world, "host-3");
   expect(await second.client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(43);
+});
+
+test("a message that got the number of a lost barrier is taken as what it is", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  const ports = world.open("client", { clock: realClock, entropy: realEntropy });
+  const acme = makeClient({ app: first.incarnation.app, ports }).agent(counter, "acme");
+  expect(await acme.ask({ type: "add", by: 1 })).toBe(1);
+  first.crash();
+  const own = world.open("host-2", { clock: realClock, entropy: realEntropy });
+  const partition = partitionOf("counter/acme" as Address, first.incarnation.app.partitions);
+  let isLost = false;
+  const barrier: Ports["mailbox"]["barrier"] = async (of, bytes) => {
+    const place = await own.mailbox.barrier(of, bytes);
+    if (of === partition && !isLost) {
+      isLost = true;
+      world.loseTail(partition, 1);
+      await acme.send({ type: "add", by: 41 });
+    }
+    return place;
+  };
+  started.push(await startIncarnation({ agents: [counter], ports: { ...own, mailbox: { ...own.mailbox, barrier } } }));
+  expect(await acme.ask({ type: "add", by: 0 })).toBe(42);
 });
 
 test("many asks at once are each applied once", async () => {

@@ -191,6 +191,8 @@ export class Reader {
             if (!this.#hasCredit()) await this.#credit();
             if (this.#isStopped) return;
             const isBarrier = one.sequence === barrier.sequence;
+            // Its number alone does not tell it: a tail that was lost since has its numbers issued again.
+            if (isBarrier && one.at !== barrier.at) this.#readAnew(barrier, "the barrier is not what it was");
             if (!this.#isKnown(one, barrier)) {
               if (isBarrier) this.expect(one, 0);
               else take(one);
