@@ -241,12 +241,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const key = sourceKey(source);
     const verdict = this.#inOrder.admit(source, envelope.n);
     switch (verdict) {
-      case "take": {
-        const closed = this.#inOrder.closedBy(source);
-        const origin: Origin = { source: key, n: envelope.n, closed, at: ticket.at };
-        this.#deliver(envelope, origin, ticket);
+      case "take":
+        this.#deliver(envelope, key, ticket);
         return;
-      }
+      case "closed":
+        // By an entry: if that were forgotten in a crash, what comes next would be early, though it was accepted (D4).
+        this.#entries.pass(envelope, this.#originOf(key, envelope, ticket), "closed", []);
+        this.#reader.decided(ticket);
+        return;
       case "pending":
         this.#pending.get(`${key}/${envelope.n}`)?.push(ticket);
         return;
@@ -270,18 +272,24 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     for (const given of answerTo(envelope, { ok: false, seq: 0, error })) publishAnswer(this.#options.channel, given);
   }
 
-  #deliver(envelope: Envelope, origin: Origin, ticket: Ticket): void {
+  /** What a message decides, when it is decided: all below it by then. */
+  #originOf(source: string, { n }: Envelope, { at }: Ticket): Origin {
+    return { source, n, closed: this.#inOrder.closed(source, n), at };
+  }
+
+  #deliver(envelope: Envelope, source: string, ticket: Ticket): void {
+    const { n } = envelope;
     const partition = this.#partitionOf(envelope);
     if (partition !== this.partition) {
-      this.#passOn(envelope, origin, partition);
-      this.#inOrder.decided(origin.source, origin.n);
+      this.#passOn(envelope, this.#originOf(source, envelope, ticket), partition);
+      this.#inOrder.decided(source, n);
       this.#reader.decided(ticket);
       return;
     }
-    const key = `${origin.source}/${origin.n}`;
+    const key = `${source}/${n}`;
     const isTaken = this.#do(envelope.to, envelope.id, (activation) => {
-      this.#takeEnvelope(activation, envelope, origin);
-      this.#inOrder.decided(origin.source, origin.n);
+      this.#takeEnvelope(activation, envelope, this.#originOf(source, envelope, ticket));
+      this.#inOrder.decided(source, n);
       const tickets = this.#pending.get(key);
       this.#pending.delete(key);
       for (const one of tickets ?? [ticket]) this.#reader.decided(one);

@@ -12,7 +12,7 @@ test("a number is taken once; again it is pending until it is decided, then a re
   expect(inOrder.admit(stint(1), 1)).toBe("take");
   expect(inOrder.admit(stint(1), 1)).toBe("pending");
   const source = emptySource(1, 0);
-  decide(source, 1, inOrder.closedBy(stint(1)));
+  decide(source, 1, inOrder.closed(key, 1));
   state.sources.set(key, source);
   inOrder.decided(key, 1);
   expect(inOrder.admit(stint(1), 1)).toBe("repeat");
@@ -25,28 +25,43 @@ test("a number above one that is still to come is early", () => {
   expect(inOrder.admit(stint(1), 2)).toBe("take");
 });
 
-test("a floor closes what its sender gave up, but nothing from the lowest number on that waits for its agent", () => {
+test("all is closed below the lowest number that still waits for its agent", () => {
   const inOrder = new InOrder(emptyPartitionState());
-  for (const n of [1, 2, 3]) inOrder.admit(stint(1), n);
-  inOrder.decided(key, 1);
-  expect(inOrder.closedBy(stint(4))).toBe(1);
-  inOrder.decided(key, 2);
-  expect(inOrder.closedBy(stint(4))).toBe(2);
+  for (const n of [1, 2, 3, 7]) expect(inOrder.admit(stint(n), n)).toBe("take");
+  expect(inOrder.closed(key, 3)).toBe(0);
   inOrder.decided(key, 3);
-  expect(inOrder.closedBy(stint(4))).toBe(3);
+  expect(inOrder.closed(key, 1)).toBe(1);
+  inOrder.decided(key, 1);
+  expect(inOrder.closed(key, 2)).toBe(6);
+  inOrder.decided(key, 2);
+  expect(inOrder.closed(key, 7)).toBe(7);
 });
 
-test("a late copy of what its sender gave up is a repeat, also while the message that closed it waits for its agent", () => {
-  const inOrder = new InOrder(emptyPartitionState());
+test("a late copy of what its sender gave up is closed, and a repeat once the state says so", () => {
+  const state = emptyPartitionState();
+  const inOrder = new InOrder(state);
   expect(inOrder.admit(stint(6), 6)).toBe("take");
-  expect(inOrder.admit(stint(5), 5)).toBe("repeat");
+  expect(inOrder.admit(stint(5), 5)).toBe("closed");
   expect(inOrder.admit(stint(5), 6)).toBe("pending");
+  decideNow(state, inOrder, stint(6), 6);
+  expect(inOrder.admit(stint(5), 5)).toBe("repeat");
+});
+
+test("what the floor of one message closed, the next that is decided closes for good, whatever its own floor", () => {
+  const state = emptyPartitionState();
+  const before = new InOrder(state);
+  expect(before.admit(stint(3), 6)).toBe("early");
+  expect(before.admit(stint(1), 3)).toBe("take");
+  decideNow(state, before, stint(1), 3);
+  const after = new InOrder(state);
+  expect(after.admit(stint(1), 2)).toBe("repeat");
+  expect(after.admit(stint(1), 4)).toBe("take");
 });
 
 /** As the partition does it: folded into the state, then told. */
 function decideNow(state: PartitionState, inOrder: InOrder, source: NumberedSource, n: number): void {
   const known = state.sources.get(sourceKey(source)) ?? emptySource(1, 0);
-  decide(known, n, inOrder.closedBy(source));
+  decide(known, n, inOrder.closed(sourceKey(source), n));
   state.sources.set(sourceKey(source), known);
   inOrder.decided(sourceKey(source), n);
 }

@@ -45,11 +45,11 @@ export class InOrder {
   /**
    * What to do with number `n` of a source whose floor is `floor`.
    *
-   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided, or closed by a floor, be the message
-   * that brought it decided or not. `pending`: it was taken before and is being decided. `early`: a lower one is still to come. `late`: it is of a stint that was forgotten; taking it could be
-   * taking it twice.
+   * `take`: it is new; `decided` is to be called when it is. `repeat`: it is decided. `pending`: it was taken before and
+   * is being decided. `closed`: a floor closed it, and the state does not say so yet. `early`: a lower one is still to
+   * come. `late`: it is of a stint that was forgotten; taking it could be taking it twice.
    */
-  admit(source: NumberedSource, n: number): "take" | "repeat" | "pending" | "early" | "late" {
+  admit(source: NumberedSource, n: number): "take" | "repeat" | "pending" | "closed" | "early" | "late" {
     const key = sourceKey(source);
     const known = this.#state.sources.get(key);
     if (known === undefined && source.kind === "stint" && source.place <= this.#state.forgottenPlace) return "late";
@@ -63,7 +63,8 @@ export class InOrder {
       return "take";
     }
     if (n > passed) return "early";
-    return this.#undecided.get(key)?.has(n) === true ? "pending" : "repeat";
+    if (this.#undecided.get(key)?.has(n) === true) return "pending";
+    return known !== undefined && (n <= known.low || known.above.has(n)) ? "repeat" : "closed";
   }
 
   /** A number that was taken is decided. */
@@ -80,12 +81,14 @@ export class InOrder {
   }
 
   /**
-   * The highest number that a source's floor closes. Its sender lets the floor rise over what is acknowledged; of that,
-   * what waits here for its agent is not decided, and closed it would be lost in a crash (D4).
+   * Up to where all numbers are decided or closed once `n` is decided: with those that a floor closed, be it of another
+   * message. A floor that is forgotten in a crash would open them again, behind what was taken since (D1). A sender lets
+   * its floor rise over what is acknowledged; of that, what waits here for its agent is not decided, and closed it would
+   * be lost (D4).
    */
-  closedBy(source: NumberedSource): number {
-    const [lowest = Infinity] = this.#undecided.get(sourceKey(source)) ?? [];
-    return Math.min(source.floor, lowest) - 1;
+  closed(key: string, n: number): number {
+    for (const other of this.#undecided.get(key) ?? []) if (other !== n) return other - 1;
+    return Math.max(this.#passed.get(key) ?? 0, this.#state.sources.get(key)?.low ?? 0);
   }
 
   #undecidedOf(key: string): Set<number> {
