@@ -23,27 +23,31 @@ const door = agent("door", {
   }),
 });
 
-test("who waits for an agent, or follows it, waits over the time between two hosts; who reads is told", async () => {
-  const store = await newStore();
-  const first = await startHost({ agents: [door], store });
-  await using client = await connect({ store });
-  const front = client.agent(door, "front");
-  await front.start();
-  const steps = front.watch()[Symbol.asyncIterator]();
-  expect((await steps.next()).value).toMatchObject({ seq: 1 });
-  const next = steps.next();
-  const isOpened = front.waitFor("opened");
-  // Both have been answered once.
-  await front.read();
-  await first.drain();
-  await vi.waitFor(() => expect(client.isHostRunning).toBe(false));
-  await expect(front.read()).rejects.toMatchObject({ code: "host.not-running" });
-  await front.send({ type: "open" });
-  await using second = await startHost({ agents: [door], store });
-  expect((await isOpened).value).toBe("opened");
-  expect((await next).value).toMatchObject({ seq: 2, event: { type: "open" } });
-  expect(second.incarnation).not.toBe(first.incarnation);
-});
+test(
+  "who waits for an agent, or follows it, waits over the time between two hosts; who reads is told",
+  { timeout: 30_000 },
+  async () => {
+    const store = await newStore();
+    const first = await startHost({ agents: [door], store });
+    await using client = await connect({ store });
+    const front = client.agent(door, "front");
+    await front.start();
+    const steps = front.watch()[Symbol.asyncIterator]();
+    expect((await steps.next()).value).toMatchObject({ seq: 1 });
+    const next = steps.next();
+    const isOpened = front.waitFor("opened");
+    // Both have been answered once.
+    await front.read();
+    await first.drain();
+    await vi.waitFor(() => expect(client.isHostRunning).toBe(false));
+    await expect(front.read()).rejects.toMatchObject({ code: "host.not-running" });
+    await front.send({ type: "open" });
+    await using second = await startHost({ agents: [door], store });
+    expect((await isOpened).value).toBe("opened");
+    expect((await next).value).toMatchObject({ seq: 2, event: { type: "open" } });
+    expect(second.incarnation).not.toBe(first.incarnation);
+  },
+);
 
 test("what went wrong and nobody is told of goes to standard error, unless someone observes", async () => {
   const said: string[] = [];

@@ -103,7 +103,7 @@ test("an async action that rejects is told, and done", async () => {
   await one.send({ type: "actNamed" });
   await runtime.quiesce();
   expect(await one.ask({ type: "count" })).toBe(0);
-  expect((await one.read())?.errorCount).toBe(1);
+  expect((await one.read())?.errorCount).toBe(2);
 });
 
 test.for(Object.keys(odd))("%s is an error as data", (what) => {

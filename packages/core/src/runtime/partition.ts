@@ -13,7 +13,7 @@
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
  */
 import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
-import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { nearMs } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
 import { historyStep } from "../format/head.ts";
@@ -575,12 +575,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     });
   }
 
-  #runAction(agent: Address, { name, owed, run }: InlineAction): void {
+  #runAction(agent: Address, { name, seq, index, isOwed, run }: InlineAction): void {
     const end = (error: ErrorData | undefined, thrown?: unknown): void => {
       if (error !== undefined) this.#options.observe({ kind: "action-failed", agent, name, error, thrown });
-      if (owed !== undefined) this.#local(agent, `${agent}/action/${name}`, { kind: "action", ...owed, error });
+      if (!isOwed && error === undefined) return;
+      this.#local(agent, `${agent}/action/${name}`, { kind: "action", name, seq, index, isOwed, error });
     };
-    const fail = (thrown: unknown): void => end(encodeError(thrown), thrown);
+    const fail = (thrown: unknown): void => end(encodeError(actionError(agent, name, thrown)), thrown);
     try {
       const result = run();
       // XState ignores what an async action comes to; that it failed must not end the host.
@@ -638,7 +639,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (known instanceof DormouseError) return;
     for (const { seq, index, name, params, event } of state.owed) {
       const run = known.machine.action(name, params, { machine: state.machine, agent, event });
-      this.#runAction(agent, { name, owed: { seq, index }, run });
+      this.#runAction(agent, { name, seq, index, isOwed: true, run });
     }
   }
 }
@@ -649,5 +650,16 @@ function unknownOutcome(envelope: Envelope): DormouseError {
     "outcome.unknown",
     `this message was taken earlier and its answer is no longer kept; read() tells the agent's state: agent=${envelope.to} ` +
       `id=${envelope.id}`,
+  );
+}
+
+function actionError(agent: Address, name: string, thrown: unknown): DormouseError {
+  const cause = encodeError(thrown);
+  return new DormouseError(
+    "failed",
+    "agent.action-failed",
+    `an action of the agent threw, after the step that asked for it was stored; use an effect for what must succeed: ` +
+      `${cause.message}: agent=${agent} action=${name}`,
+    { cause: decodeError(cause) },
   );
 }

@@ -76,7 +76,15 @@ export type StepInput =
   | { readonly kind: "timer"; readonly id: string; readonly generation: number }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
   | { readonly kind: "attempt"; readonly address: string }
-  | { readonly kind: "action"; readonly seq: number; readonly index: number; readonly error: ErrorData | undefined }
+  /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
+  | {
+      readonly kind: "action";
+      readonly name: string;
+      readonly seq: number;
+      readonly index: number;
+      readonly isOwed: boolean;
+      readonly error: ErrorData | undefined;
+    }
   | { readonly kind: "end"; readonly how: "stop" | "terminate"; readonly message: Envelope };
 
 export interface ChildStart {
@@ -131,8 +139,11 @@ export interface LogLine {
 
 export interface InlineAction {
   readonly name: string;
-  /** Of the owed action that this is a run of; `undefined` for an inline one. */
-  readonly owed: { readonly seq: number; readonly index: number } | undefined;
+  /** Of the step that asked for it, and its place among what that asked for. */
+  readonly seq: number;
+  readonly index: number;
+  /** Whether it is owed until it ran. */
+  readonly isOwed: boolean;
   /** Runs it; an action that is async gives a promise. */
   readonly run: () => unknown;
 }
@@ -144,8 +155,10 @@ export function takeStep(request: StepRequest): Outcome {
   if (before === undefined) return notStarted(input);
   const repeat = answerRepeat(before.state, input);
   if (repeat !== undefined) return repeat;
-  if (before.state.status !== "active") return ended(before.state, input);
   const work = new Work(request, before);
+  // Of one that has ended too: it would be owed for ever.
+  if (input.kind === "action") return work.settleAction(input);
+  if (before.state.status !== "active") return ended(before.state, input);
   switch (input.kind) {
     case "event":
       return work.takeEvent(input);
@@ -157,8 +170,6 @@ export function takeStep(request: StepRequest): Outcome {
       return work.takeResult(input.address, input.attempt, input.result);
     case "attempt":
       return work.beginAttempt(input.address);
-    case "action":
-      return work.settleAction(input.seq, input.index, input.error);
     case "end":
       return work.end(input.how, input.message);
   }
@@ -367,15 +378,15 @@ class Work {
     return this.#finishUnchanged({ kind: "attempt", address, attempt });
   }
 
-  settleAction(seq: number, index: number, error: ErrorData | undefined): Outcome {
+  settleAction({ name, seq, index, isOwed, error }: Extract<StepInput, { kind: "action" }>): Outcome {
     const owed = this.#state.owed.find((action) => action.seq === seq && action.index === index);
-    if (owed === undefined) return pass("stale-action", [], []);
+    if (owed === undefined && isOwed) return pass("stale-action", [], []);
     this.#state = {
       ...this.#state,
       owed: this.#state.owed.filter((action) => action !== owed),
       errorCount: this.#state.errorCount + (error === undefined ? 0 : 1),
     };
-    return this.#finishUnchanged({ kind: "action", name: owed.name, seq, index }, error);
+    return this.#finishUnchanged({ kind: "action", name, seq, index }, error);
   }
 
   end(how: "stop" | "terminate", message: Envelope): Outcome {
@@ -589,11 +600,11 @@ class Work {
   #owe(way: Extract<WayOut, { kind: "action" }>, index: number): void {
     const { name, params, event, run } = way;
     if (!way.isNamed) {
-      this.#actions.push({ name, owed: undefined, run });
+      this.#actions.push({ name, seq: this.#seq, index, isOwed: false, run });
       return;
     }
     this.#state = { ...this.#state, owed: [...this.#state.owed, { seq: this.#seq, index, name, params, event }] };
-    this.#actions.push({ name, owed: { seq: this.#seq, index }, run });
+    this.#actions.push({ name, seq: this.#seq, index, isOwed: true, run });
   }
 
   #setTimers(timers: { readonly [id: string]: Timer }): void {

@@ -106,7 +106,8 @@ function inputOf({ step, before, message }: RecordedStep): AgainRequest["input"]
     case "attempt":
       return { kind: "attempt", address: cause.address };
     case "action":
-      return { kind: "action", seq: cause.seq, index: cause.index, error };
+      // One that is recorded and was not owed is an inline one that failed.
+      return { kind: "action", name: cause.name, seq: cause.seq, index: cause.index, isOwed: false, error };
     case "end":
       // The end that a removal brings takes no message of its own.
       return { kind: "end", how: cause.how, message: message ?? { to: step.agent, body: { kind: "command" } } };

@@ -70,6 +70,7 @@ export interface StoredOrigin {
 
 export interface StoredCause {
   readonly kind: string;
+  readonly name?: string;
   readonly id?: string;
   readonly address?: string;
   readonly attempt?: number;
