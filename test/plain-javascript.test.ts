@@ -96,6 +96,18 @@ describe("a call's options", () => {
   });
 });
 
+test.for([{ restoreEachStep: true }, { onErrors: "fail" }, { onError: "stop" }, null])(
+  "options of a definition or a test runtime that they do not have are refused: %j",
+  async (options) => {
+    const refused = { kind: "invalid", code: "option.invalid" };
+    const { logic: machine } = lamp;
+    expect(() => agent("lamp", (options && { machine, ...options }) as never)).toThrow(
+      expect.objectContaining(refused),
+    );
+    await expect(testRuntime((options && { agents: [lamp], ...options }) as never)).rejects.toMatchObject(refused);
+  },
+);
+
 test.for([undefined, null, 5])("%s in the place of a definition is refused", async (definition) => {
   await using runtime = await testRuntime({ agents: [counter] });
   expect(() => runtime.client.agent(definition as never, "one")).toThrow(

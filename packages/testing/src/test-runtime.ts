@@ -24,7 +24,7 @@ import {
   startIncarnation,
 } from "@dormouse/core";
 import type { Channel, Clock, Ports } from "@dormouse/core/ports";
-import { parseDuration } from "@dormouse/core/protocol";
+import { checkOptions, parseDuration } from "@dormouse/core/protocol";
 import { MemoryWorld } from "@dormouse/local";
 import { Random } from "./random.ts";
 import { oneTurn, StandingClock } from "./standing-clock.ts";
@@ -90,7 +90,8 @@ export interface TestRuntime extends AsyncDisposable {
  * ```
  * @see DESIGN.md, section 15
  */
-export function testRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
+export async function testRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
+  checkOptions("testRuntime", options, ["agents", "seed", "restoreEveryStep", "actors", "settings"]);
   return startTestRuntime(options, { patienceMs: 5_000, slowMs: 1_000, say: (line) => console.error(line) });
 }
 

@@ -14,6 +14,7 @@ import type {
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { checkName } from "./address.ts";
 import { DormouseError } from "./errors.ts";
+import { checkOptions, optionError } from "./options.ts";
 
 // ---------------------------------------------------------------------------------------------------------------- events
 
@@ -145,11 +146,13 @@ export function agent<const TType extends string, TLogic extends AnyStateMachine
   options: { readonly machine: TLogic & AnyStateMachine } & AgentOptions<NoInfer<TLogic>>,
 ): AgentDefinition<TType, TLogic> {
   checkName("type", type);
+  checkOptions("agent", options, optionNames);
   const { machine, version = 1, onError = "skip", passivateAfter = defaultPassivateAfter } = options;
   const given: unknown = machine;
   if (typeof given !== "object" || given === null || !("__xstatenode" in given)) {
     throw new DormouseError("invalid", "agent.no-machine", `an agent needs a machine, made by XState: type=${type}`);
   }
+  if (onError !== "skip" && onError !== "fail") throw optionError('onError is "skip" or "fail"', onError);
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new DormouseError(
       "invalid",
@@ -169,6 +172,7 @@ export function agent<const TType extends string, TLogic extends AnyStateMachine
   };
 }
 
+const optionNames = ["machine", "version", "input", "events", "replies", "onError", "passivateAfter"];
 const defaultPassivateAfter: Duration = "30s";
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
