@@ -152,7 +152,7 @@ export function agent<const TType extends string, TLogic extends AnyStateMachine
   if (typeof given !== "object" || given === null || !("__xstatenode" in given)) {
     throw new DormouseError("invalid", "agent.no-machine", `an agent needs a machine, made by XState: type=${type}`);
   }
-  if (onError !== "skip" && onError !== "fail") throw optionError('onError is "skip" or "fail"', onError);
+  if (!["skip", "fail"].includes(onError)) throw optionError('onError is "skip" or "fail"', onError);
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new DormouseError(
       "invalid",
