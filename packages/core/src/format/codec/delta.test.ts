@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { DormouseError } from "../../agent/errors.ts";
 import { anyData, anyKey, anyText } from "./arbitrary-data.test.ts";
-import { type Delta, diff, patch } from "./delta.ts";
+import { type Delta, diff, measuredDiff, patch } from "./delta.ts";
 import { decodeValue, encodeValue } from "./msgpack.ts";
 import { isSame } from "./same.ts";
 
@@ -165,6 +165,13 @@ test("a delta is hardly ever larger than the value, and never by more than a few
     }),
     { numRuns: 2_000 },
   );
+});
+
+test("a large bigint is as large as it is", () => {
+  const large = 2n ** 80_000n;
+  expect(deltaBytes({ n: 1n, kept: large }, { n: 2n, kept: large })).toBeLessThan(40);
+  expect(measuredDiff({ n: 1n }, { n: large }).bytes).toBeGreaterThan(10_000);
+  expect(diff(new Map([[large, 1]]), new Map())).toEqual([0, new Map()]);
 });
 
 // --- size follows the change ------------------------------------------------------------------------------------------

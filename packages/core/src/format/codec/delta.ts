@@ -450,7 +450,7 @@ function sizeUpTo(value: unknown, limit: number): number {
     case "number":
       return value >= -32 && value < 64 && Number.isInteger(value) ? 1 : Math.abs(value) < 0x1_00_00 ? 3 : 9;
     case "bigint":
-      return 9;
+      return BigInt.asIntN(64, value) === value ? 9 : 4 + value.toString(16).length / 2;
     case "object":
       return value === null ? 1 : sizeOfObjectUpTo(value, limit);
     case "boolean":
