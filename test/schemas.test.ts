@@ -82,7 +82,24 @@ test("the client checks too, but sends what it was given", async () => {
   await using runtime = await testRuntime({ agents: [sum] });
   const one = runtime.client.agent(sum, "one");
   expect(await one.ask({ type: "add", by: 1 })).toEqual({ type: "add", by: 2 });
-  expect(await errorOf(one.ask({ type: "add", by: "1" } as never))).toEqual({ kind: "invalid", code: "event.schema" });
+  const wrong = one.ask({ type: "add", by: "1" } as never);
+  await expect(wrong).rejects.toThrow(/by: .*number.* type=add/);
+  expect(await errorOf(wrong)).toEqual({ kind: "invalid", code: "event.schema" });
+});
+
+function fail(): never {
+  throw new Error("out of order");
+}
+
+test("a schema that throws is told of with a code, also to one who knows the definition", async () => {
+  const add = { "~standard": { version: 1, vendor: "test", validate: fail } } as unknown as Schema<{ by: number }>;
+  const sum = summing({ add });
+  await using runtime = await testRuntime({ agents: [sum] });
+  const event = { type: "add", by: 1 } as never;
+  for (const known of [sum, "sum"] as never[]) {
+    const asked = runtime.client.agent(known, "one").ask(event);
+    expect(await errorOf(asked)).toEqual({ kind: "failed", code: "schema.threw" });
+  }
 });
 
 test("an event that does not fit is refused, and the agent stays as it was", async () => {

@@ -16,6 +16,7 @@ import {
   type EventOf,
   type EventOfType,
   type InputOf,
+  issuesText,
   type MessageId,
   optionError,
   type OutputOf,
@@ -422,15 +423,21 @@ function checkSchema(definition: AnyAgentDefinition | undefined, event: EventDat
   const schema = definition?.events?.[event.type];
   if (schema === undefined) return;
   const { type, ...payload } = event;
-  const result = schema["~standard"].validate(payload);
+  let result: ReturnType<(typeof schema)["~standard"]["validate"]>;
+  try {
+    result = schema["~standard"].validate(payload);
+  } catch {
+    // The host tells of it, with the code for it.
+    return;
+  }
   if (result instanceof Promise) {
     // The host refuses it; here nobody waits for what it comes to.
     result.catch(() => undefined);
     return;
   }
   if (result.issues === undefined) return;
-  const issues = result.issues.map((issue) => issue.message).join("; ");
-  throw new DormouseError("invalid", "event.schema", `the event does not fit its schema: ${issues} type=${type}`);
+  const text = `the event does not fit its schema: ${issuesText(result.issues)} type=${type}`;
+  throw new DormouseError("invalid", "event.schema", text);
 }
 
 function stateOf<TDefinition extends AnyAgentDefinition>(view: StateView): AgentState<TDefinition> {

@@ -46,11 +46,20 @@ function validate(schema: StandardSchemaV1, value: unknown, code: string, about:
     checkData(result.value, { what, code: `${what}.not-data` });
     return result.value;
   }
-  const issues = result.issues.slice(0, 8).map(({ message, path }) => {
+  throw new DormouseError(
+    "invalid",
+    code,
+    `the ${what} does not fit its schema: ${issuesText(result.issues)} ${about}`.trim(),
+  );
+}
+
+/** What a schema found, at most eight things, each with the field it is about. */
+export function issuesText(issues: readonly StandardSchemaV1.Issue[]): string {
+  const texts = issues.slice(0, 8).map(({ message, path }) => {
     const where = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
     return where === "" ? message : `${where}: ${message}`;
   });
-  throw new DormouseError("invalid", code, `the ${what} does not fit its schema: ${issues.join("; ")} ${about}`.trim());
+  return texts.join("; ");
 }
 
 function run(
