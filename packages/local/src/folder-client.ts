@@ -231,7 +231,7 @@ class SocketClient implements FolderClient {
         this.#reconnectLater();
       },
     });
-    if (!(await connection.greet()) || !connection.isOpen) return undefined;
+    if (!(await connection.greet(holder.pid)) || !connection.isOpen) return undefined;
     if (this.#isClosed) {
       connection.end(mailboxClosed());
       return undefined;
@@ -293,11 +293,18 @@ class Connection {
     return this.#socket.writable;
   }
 
-  /** Whether a host is there and speaks as we do. */
-  async greet(): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  /**
+   * Whether a host is there and speaks as we do.
+   *
+   * @throws DormouseError `unavailable` (`host.busy`): it lives and says nothing; `invalid` (`host.version`).
+   */
+  async greet(pid: number): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
     this.#welcome = resolve;
-    const cancel = this.#clock.schedule(welcomeMsMax, () => resolve(undefined));
+    const cancel = this.#clock.schedule(welcomeMsMax, () => {
+      reject(hostSilent(pid));
+      this.#socket.destroy();
+    });
     this.send("hello", 0, frameVersion);
     const version = await promise;
     cancel();
@@ -390,6 +397,13 @@ function openSocket(path: string, clock: Clock): Promise<Socket | undefined> {
       resolved(undefined);
     });
   });
+}
+
+function hostSilent(pid: number): DormouseError {
+  const message =
+    "the folder's host is there and does not answer; it is stopped, or busy in an endless loop: look at that process, " +
+    `and try again: pid=${pid}`;
+  return new DormouseError("unavailable", "host.busy", message);
 }
 
 function tooLarge(bytes: Uint8Array): DormouseError {
