@@ -4,8 +4,8 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,6 +14,7 @@ import type { Partition } from "@dormouse/core/ports";
 import { channelConformance, membershipConformance } from "@dormouse/testing";
 import * as fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
+import { realClock } from "./clock.ts";
 import { connectFolder, type FolderClient } from "./folder-client.ts";
 import { encodeFrame, frameBytesMax, FrameDecoder, frameKinds, type Frame } from "./frames.ts";
 import { openHostFolder, type HostFolder } from "./host-folder.ts";
@@ -226,6 +227,20 @@ function newPath(): string {
   folders += 1;
   return join(root, `folder-${folders}`);
 }
+
+test("a host that is there and says nothing is told from one that is not there", async () => {
+  const path = newPath();
+  await (await startHost(path)).close();
+  const socket = join(path, "silent.sock");
+  // As one that was stopped: the kernel takes the connection for it.
+  const server = createServer(() => undefined).listen(socket);
+  await once(server, "listening");
+  writeFileSync(join(path, "host.json"), JSON.stringify({ pid: 4_711, socket, boot: "" }));
+  const clock = { ...realClock, schedule: (ms: number, call: () => void) => realClock.schedule(ms / 1_000, call) };
+  const error = { kind: "unavailable", code: "host.busy", message: expect.stringContaining("pid=4711") };
+  await expect(connectFolder(path, { clock })).rejects.toMatchObject(error);
+  server.close();
+});
 
 test("a process that waits for what a host will say lives on when that host ends", async () => {
   const path = newPath();
