@@ -80,9 +80,6 @@ export class Reader {
       } catch (error) {
         if (error instanceof DormouseError && error.kind === "closed") return;
         if (!isPassing(error)) throw error;
-        // It may be the stream itself that is gone.
-        const { mailbox, partition } = this.#options;
-        await insist(world, () => mailbox.create(partition + 1));
       }
     }
   }
@@ -160,7 +157,13 @@ export class Reader {
     const { world, mailbox, partition } = this.#options;
     const id = Array.from(world.entropy.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
     const bytes = encodeBatch({ source: { kind: "barrier", id }, envelopes: [] });
-    const barrier = await insist(world, () => mailbox.barrier(partition, bytes));
+    let isAgain = false;
+    const barrier = await insist(world, async () => {
+      // It may be the stream itself that is gone.
+      if (isAgain) await mailbox.create(partition + 1);
+      isAgain = true;
+      return mailbox.barrier(partition, bytes);
+    });
     const isOther = this.#stream !== "" && barrier.stream !== this.#stream;
     const newest = Math.max(this.#anchor?.sequence ?? 0, this.#window.at(-1)?.sequence ?? 0);
     if (isOther) this.#regress(barrier, "the stream is another");

@@ -21,16 +21,16 @@ import { journalKindOf, readBatch, readHead, readRecord, type StoredEntry } from
 import { isStep, type RecordedStep, StoredAgents } from "./stored-agents.ts";
 
 /** What things cost beside what changed. */
-const recordBytes = 250;
+const recordBytes = 300;
 const partBytes = 120;
-const stepBytes = 320;
-const entryBytes = 170;
+const stepBytes = 350;
+const entryBytes = 200;
 const changedFactor = 1.05;
 const messageBytes = 120;
 const envelopeBytes = 200;
 const headBytes = 500;
 const headBytesMax = 16_384 * 1.25;
-const partsFactor = 3;
+const partsFactor = 3.5;
 const partitionBytes = 700;
 const sourceBytes = 110;
 const agentBytes = 80;
