@@ -3,6 +3,7 @@
  *
  * Method: one world of memory; hosts and clients open it as parties; a crash drops a party without a goodbye.
  */
+import { setImmediate as oneTurn } from "node:timers/promises";
 import { makeClient, type Client } from "@dormouse/client";
 import { DormouseError, type Incarnation, type Observed, startIncarnation } from "@dormouse/core";
 import { type Address, partitionOf } from "@dormouse/core/protocol";
@@ -32,6 +33,13 @@ async function start(world: MemoryWorld, party: string): Promise<Life> {
   };
   return { incarnation, client: makeClient({ app: incarnation.app, ports }), crash };
 }
+
+/** A second is a millisecond. */
+const hurried: Clock = {
+  ...realClock,
+  monotonic: () => 1_000 * realClock.monotonic(),
+  schedule: (delayMs, call) => realClock.schedule(delayMs / 1_000, call),
+};
 
 async function errorOf(promise: Promise<unknown>): Promise<DormouseError> {
   const error = await promise.then(
@@ -79,11 +87,6 @@ test("a host that is drained twice ends once, and one that is over can be draine
 });
 
 test("a store that fails keeps nobody waiting who starts or drains a host, and what it answered stays", async () => {
-  const hurried: Clock = {
-    ...realClock,
-    monotonic: () => 1_000 * realClock.monotonic(),
-    schedule: (delayMs, call) => realClock.schedule(delayMs / 1_000, call),
-  };
   const world = new MemoryWorld(hurried);
   let isFull = false;
   const open = (party: string): Ports => {
@@ -138,6 +141,51 @@ test("a message that got the number of a lost barrier is taken as what it is", a
   };
   started.push(await startIncarnation({ agents: [counter], ports: { ...own, mailbox: { ...own.mailbox, barrier } } }));
   expect(await acme.ask({ type: "add", by: 0 })).toBe(42);
+});
+
+test("a command whose answer was lost is not done again to who lives under the key by then", async () => {
+  const world = new MemoryWorld(realClock);
+  const { client } = await start(world, "host");
+  const own = world.open("client", { clock: hurried, entropy: realEntropy });
+  let isDeaf = true;
+  const subscribe: Ports["channel"]["subscribe"] = (subject, handler) =>
+    own.channel.subscribe(subject, (bytes) => {
+      if (!isDeaf) handler(bytes);
+    });
+  const { app } = started.at(-1) ?? {};
+  if (app === undefined) throw new Error("a host was just started");
+  const other = makeClient({ app, ports: { ...own, channel: { ...own.channel, subscribe } } });
+  const acme = client.agent(counter, "acme");
+  await acme.ask({ type: "add", by: 1 });
+  const removing = other.agent(counter, "acme").remove({ timeout: "1d" });
+  while ((await acme.read()) !== undefined) await oneTurn();
+  expect(await acme.ask({ type: "add", by: 100 })).toBe(100);
+  isDeaf = false;
+  await removing;
+  expect((await acme.read())?.context).toEqual({ count: 100 });
+});
+
+test("a journal of which a record is missing is told of, and not looked for without end", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  for (const key of ["a", "b", "c"]) await first.client.agent(counter, key).ask({ type: "add", by: 1 });
+  first.crash();
+  const [, second] = world.objectNames("journal/");
+  world.overwriteObject(second ?? "", undefined);
+  const error = await errorOf(start(world, "host-2"));
+  expect({ kind: error.kind, code: error.code }).toEqual({ kind: "corrupt", code: "record.missing" });
+});
+
+test("what is published to a host and makes no sense is nothing", async () => {
+  const world = new MemoryWorld(realClock);
+  const { incarnation, client } = await start(world, "host");
+  const { channel } = world.open("stranger", { clock: realClock, entropy: realEntropy });
+  for (const bytes of [new Uint8Array(0), Uint8Array.of(0xc0), Uint8Array.of(0xff, 1, 2)]) {
+    for (let partition = 0; partition < incarnation.app.partitions; partition += 1) {
+      channel.publish(`taken/${incarnation.app.birth}/${partition}`, bytes);
+    }
+  }
+  expect(await client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(1);
 });
 
 test("many asks at once are each applied once", async () => {

@@ -87,12 +87,35 @@ test("the client checks too, but sends what it was given", async () => {
   expect(await errorOf(wrong)).toEqual({ kind: "invalid", code: "event.schema" });
 });
 
-function fail(): never {
-  throw new Error("out of order");
+function fail(thrown: unknown): never {
+  throw thrown;
 }
 
+test.for(["constructor", "__proto__", "toString"])("an event of type %s has no schema", async (type) => {
+  const sum = summing({ add: z.object({ by: z.number() }) });
+  await using runtime = await testRuntime({ agents: [sum] });
+  for (const known of [sum, "sum"] as never[]) {
+    const asked = runtime.client.agent(known, "one").ask({ type } as never);
+    expect(await errorOf(asked)).toEqual({ kind: "conflict", code: "event.not-taken" });
+  }
+});
+
+test.for([
+  () => undefined,
+  () => ({ issues: [null] }),
+  () => fail(Object.create(null)),
+  () => ({ then: () => undefined }),
+])("a schema that gives no verdict is told of with a code: %o", async (validate) => {
+  const add = { "~standard": { version: 1, vendor: "test", validate } } as unknown as Schema<{ by: number }>;
+  await using runtime = await testRuntime({ agents: [summing({ add })] });
+  const error = await errorOf(runtime.client.agent("sum", "one").ask({ type: "add", by: 1 }));
+  expect(error.code).toMatch(/^schema\.(?:threw|async)$/);
+});
+
 test("a schema that throws is told of with a code, also to one who knows the definition", async () => {
-  const add = { "~standard": { version: 1, vendor: "test", validate: fail } } as unknown as Schema<{ by: number }>;
+  const add = {
+    "~standard": { version: 1, vendor: "test", validate: () => fail(new Error("out of order")) },
+  } as unknown as Schema<{ by: number }>;
   const sum = summing({ add });
   await using runtime = await testRuntime({ agents: [sum] });
   const event = { type: "add", by: 1 } as never;

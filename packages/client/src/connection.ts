@@ -99,12 +99,13 @@ export class Connection {
     this.#calls = new Calls(ports.clock);
     this.#replyTo = `${app.birth}/reply/${this.#newId()}`;
     this.#unsubscribe = ports.channel.subscribe(this.#replyTo, (bytes) => {
-      const { id, answer } = decodeAnswer(bytes);
-      const ask = this.#asks.get(id);
-      const call = ask?.call;
-      if (ask !== undefined) this.#see(ask.envelope.to, answer.seq);
-      if (answer.ok) call?.resolve(answer.value);
-      else call?.reject(decodeError(answer.error));
+      const notice = decodeAnswer(bytes);
+      const ask = notice === undefined ? undefined : this.#asks.get(notice.id);
+      if (notice === undefined || ask === undefined) return;
+      const { answer } = notice;
+      this.#see(ask.envelope.to, answer.seq);
+      if (answer.ok) ask.call.resolve(answer.value);
+      else ask.call.reject(decodeError(answer.error));
     });
   }
 

@@ -5,6 +5,7 @@ import {
   type Asked,
   type Body,
   checkData,
+  checkEventSchema,
   checkOptions,
   checkUserKey,
   type ContextOf,
@@ -16,7 +17,6 @@ import {
   type EventOf,
   type EventOfType,
   type InputOf,
-  issuesText,
   type MessageId,
   optionError,
   type OutputOf,
@@ -415,29 +415,8 @@ function eventBody(definition: AnyAgentDefinition | undefined, address: Address,
     );
   }
   checkData(event, { what: "event", code: "event.not-data", of: address });
-  checkSchema(definition, event);
+  checkEventSchema(definition?.events, event);
   return { kind: "event", event };
-}
-
-function checkSchema(definition: AnyAgentDefinition | undefined, event: EventData): void {
-  const schema = definition?.events?.[event.type];
-  if (schema === undefined) return;
-  const { type, ...payload } = event;
-  let result: ReturnType<(typeof schema)["~standard"]["validate"]>;
-  try {
-    result = schema["~standard"].validate(payload);
-  } catch {
-    // The host tells of it, with the code for it.
-    return;
-  }
-  if (result instanceof Promise) {
-    // The host refuses it; here nobody waits for what it comes to.
-    result.catch(() => undefined);
-    return;
-  }
-  if (result.issues === undefined) return;
-  const text = `the event does not fit its schema: ${issuesText(result.issues)} type=${type}`;
-  throw new DormouseError("invalid", "event.schema", text);
 }
 
 function stateOf<TDefinition extends AnyAgentDefinition>(view: StateView): AgentState<TDefinition> {

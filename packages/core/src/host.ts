@@ -315,8 +315,8 @@ class Host implements Incarnation {
     this.#stops.push(
       serveReads(ports.channel, app, world, registry, loop),
       ports.channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {
-        const { by, upTo } = decodeTaken(bytes);
-        loop.confirmed(by, upTo);
+        const taken = decodeTaken(bytes);
+        if (taken !== undefined) loop.confirmed(taken.by, taken.upTo);
       }),
     );
     observe({ kind: "claimed", partition, epoch, records: owned.records });

@@ -17,7 +17,7 @@ export type {
 export { parseDuration } from "./agent/definition.ts";
 export { decodeError, DormouseError, encodeError, type ErrorData, type ErrorKind } from "./agent/errors.ts";
 export { eventBytesMax, keyBytesMax } from "./agent/limits.ts";
-export { issuesText } from "./step/schemas.ts";
+export { checkEventSchema } from "./step/schemas.ts";
 export { checkOptions, optionError } from "./agent/options.ts";
 export type { EventData } from "./agent/way-out.ts";
 export type { App } from "./format/app.ts";

@@ -331,7 +331,10 @@ class Simulation {
         return true;
       case "stream-full": {
         this.#world.refuseAppends(partition, true);
-        const again = (): void => this.#world.refuseAppends(partition, false);
+        // The stream may be gone by then.
+        const again = (): void => {
+          if (this.#world.stream(partition) !== undefined) this.#world.refuseAppends(partition, false);
+        };
         scheduler.add({ label: `stream ${partition} has room`, delayMs: random.skewed(10, 10_000), run: again });
         return true;
       }

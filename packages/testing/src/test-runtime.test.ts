@@ -249,6 +249,22 @@ describe("effects", () => {
     expect((await acme.read())?.value).toBe("failed");
   });
 
+  test("one that its machine has left, and that never ends, keeps no other from running", async () => {
+    const machine = setup({ actors: { hang: fromPromise(() => new Promise<void>(() => undefined)) } }).createMachine({
+      initial: "hanging",
+      states: { hanging: { invoke: { src: "hang" }, after: { 50: "left" } }, left: {} },
+    });
+    const stuck = agent("stuck", { machine });
+    const options = { agents: [stuck, research], actors: canned("done"), settings: { effectsRunningMax: 1 } };
+    await using runtime = await testRuntime(options);
+    await runtime.client.agent(stuck, "one").start();
+    await runtime.advance("1s");
+    const acme = runtime.client.agent(research, "acme");
+    await acme.start({ topic: "dormice" });
+    await runtime.quiesce();
+    expect(await acme.read()).toMatchObject({ context: { report: "done" } });
+  });
+
   test("what an effect does in real time takes no virtual time", async () => {
     const write = fromPromise(async () => {
       const { readFile } = await import("node:fs/promises");

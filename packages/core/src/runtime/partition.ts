@@ -353,11 +353,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #takeEnvelope(activation: Activation, envelope: Envelope, origin: Origin): void {
     const { body } = envelope;
+    if (this.#answerRepeat(activation, envelope, origin)) return;
     if (body.kind === "command") {
       this.#takeCommand(activation, envelope, body, origin);
       return;
     }
-    if (this.#answerRepeat(activation, envelope, origin)) return;
     const known = this.#known(activation, body.kind === "start-child" ? body.path : undefined);
     if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
     else this.#stepEnvelope(activation, known, envelope, origin.at, origin);

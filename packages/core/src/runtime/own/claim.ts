@@ -48,6 +48,7 @@ export interface Claimant {
 export async function claim(claimant: Claimant, partition: Partition): Promise<Owned> {
   const { world, incarnation, from, seals, objects } = claimant;
   const name = partitionKey(partition);
+  let incomplete: Etag | undefined;
   for (;;) {
     const found = await insist(world, () => world.store.get(name));
     const object = found === undefined ? emptyObject() : decodePartition(found.bytes, name);
@@ -56,6 +57,9 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     if (object.chain.some((link) => link.incarnation === incarnation)) throw sealedError(incarnation);
     const recovered = await recover(world, partition, object, seals, objects);
     if (recovered === undefined) {
+      // An owner that settles and trims meanwhile writes the object before it deletes a record.
+      if (found !== undefined && found.etag === incomplete) throw recordMissing(partition);
+      incomplete = found?.etag;
       objects.forget();
       continue;
     }
@@ -79,6 +83,14 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
       return { partition, epoch, etag: written.etag, chain, state, tails, records, deaths };
     }
   }
+}
+
+function recordMissing(partition: Partition): DormouseError {
+  return new DormouseError(
+    "corrupt",
+    "record.missing",
+    `a journal record that this partition needs is not there, so nobody can know what it held: partition=${partition}`,
+  );
 }
 
 function sealedError(incarnation: string): DormouseError {

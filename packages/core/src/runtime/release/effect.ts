@@ -34,6 +34,8 @@ export interface EffectsOptions {
 interface Running {
   readonly call: EffectCall;
   readonly controller: AbortController;
+  /** Whether it has a place among those that run at once. */
+  isStarted: boolean;
   isEnded: boolean;
 }
 
@@ -78,7 +80,12 @@ export class Effects {
         this.#byAgent.set(agent, running);
       }
       const controller = new AbortController();
-      const one = { call: { agent, address, effect, signal: controller.signal }, controller, isEnded: false };
+      const one = {
+        call: { agent, address, effect, signal: controller.signal },
+        controller,
+        isStarted: false,
+        isEnded: false,
+      };
       running.set(address, one);
       this.#waiting.push(one);
     }
@@ -111,6 +118,15 @@ export class Effects {
     running.delete(address);
     this.#waiting = this.#waiting.filter((waiting) => waiting !== one);
     one.controller.abort();
+    this.#giveBack(one);
+  }
+
+  /** One that was dropped leaves its place to another at once, even if it never ends: what it still does is nobody's. */
+  #giveBack(one: Running): void {
+    if (!one.isStarted || one.isEnded) return;
+    one.isEnded = true;
+    this.#running -= 1;
+    if (this.#running === 0) for (const idle of this.#idleWaiters.splice(0)) idle();
   }
 
   #start(): void {
@@ -118,6 +134,7 @@ export class Effects {
       const one = this.#waiting.shift();
       if (one === undefined) return;
       this.#running += 1;
+      one.isStarted = true;
       void supervise(() => this.#run(one), this.#options.failed);
     }
   }
@@ -131,13 +148,11 @@ export class Effects {
     } catch (thrown) {
       result = { ok: false, error: encodeError(thrown) };
     }
-    this.#running -= 1;
-    one.isEnded = true;
+    this.#giveBack(one);
     const running = this.#byAgent.get(call.agent);
     // One that was dropped or replaced meanwhile has nothing to say any more (E1).
     if (running?.get(call.address) === one) this.#options.ended(call, result);
     this.#wakeEndWaiters();
-    if (this.#running === 0) for (const idle of this.#idleWaiters.splice(0)) idle();
     this.#start();
   }
 

@@ -4,6 +4,7 @@ import type { EventData } from "../../agent/way-out.ts";
 import type { App } from "../../format/app.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { GivenAnswer } from "../../format/record.ts";
+import { hasFields, isNumber, isText } from "../../format/shape.ts";
 import type { Channel } from "../../ports/index.ts";
 import type { Answer } from "../../step/state.ts";
 
@@ -37,12 +38,32 @@ export function publishTaken(channel: Channel, outbox: string, notice: TakenNoti
   channel.publish(takenSubject(outbox), encodeValue(notice));
 }
 
-export function decodeAnswer(bytes: Uint8Array): AnswerNotice {
-  return decodeValue(bytes) as AnswerNotice;
+/** `undefined` if it is none: whoever reaches the channel may publish anything. */
+export function decodeAnswer(bytes: Uint8Array): AnswerNotice | undefined {
+  const notice = decodeNotice(bytes);
+  const isAnswer = hasFields(notice, {
+    id: isText,
+    answer: (answer) => hasFields(answer, { seq: isNumber, ok: (ok) => typeof ok === "boolean" }) && isAnswered(answer),
+  });
+  return isAnswer ? (notice as unknown as AnswerNotice) : undefined;
 }
 
-export function decodeTaken(bytes: Uint8Array): TakenNotice {
-  return decodeValue(bytes) as TakenNotice;
+function isAnswered(answer: { readonly [field: string]: unknown }): boolean {
+  return answer["ok"] === true || hasFields(answer["error"], { name: isText, message: isText });
+}
+
+/** `undefined` if it is none. */
+export function decodeTaken(bytes: Uint8Array): TakenNotice | undefined {
+  const notice = decodeNotice(bytes);
+  return hasFields(notice, { by: isNumber, upTo: isNumber }) ? (notice as unknown as TakenNotice) : undefined;
+}
+
+function decodeNotice(bytes: Uint8Array): unknown {
+  try {
+    return decodeValue(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 export function noticeSubject(app: App, agent: Address): string {
