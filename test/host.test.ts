@@ -2,9 +2,12 @@
  * What `startHost` and `connect` add to the runtime: a client that outlives hosts, and problems that are said where nobody
  * observes.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { agent, connect, startHost } from "@dormouse/sdk";
 import { setup } from "xstate";
 import { afterEach, expect, test, vi } from "vitest";
@@ -66,6 +69,25 @@ test("what went wrong and nobody is told of goes to standard error, unless someo
     expect.stringMatching(/^dormouse: counter\/acme: step 2 failed: .*out of order[^]*counter\.ts/),
   ]);
   expect(observed).toHaveBeenCalled();
+});
+
+test("a host that nobody else ends is drained when its process is told to end", async () => {
+  const program = `
+    import { startHost } from "@dormouse/sdk";
+    import { counter } from ${JSON.stringify(new URL("agents/counter.ts", import.meta.url).href)};
+    const host = await startHost({ agents: [counter], store: ${JSON.stringify(await newStore())} });
+    void host.ended.then(() => console.log("drained"));
+    console.log("ready");`;
+  const child = spawn(process.execPath, ["--conditions=@dormouse/source", "--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+    cwd: import.meta.dirname,
+  });
+  const exited = once(child, "exit");
+  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  expect((await said.next()).value).toBe("ready");
+  child.kill("SIGTERM");
+  expect((await said.next()).value).toBe("drained");
+  expect(await exited).toEqual([null, "SIGTERM"]);
 });
 
 async function newStore(): Promise<string> {

@@ -188,6 +188,27 @@ test("what is published to a host and makes no sense is nothing", async () => {
   expect(await client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(1);
 });
 
+test("after hosts died, caution ends though new messages come without a pause", async () => {
+  const world = new MemoryWorld(realClock);
+  for (const party of ["host-1", "host-2"]) (await start(world, party)).crash();
+  const ports = world.open("host-3", { clock: realClock, entropy: realEntropy });
+  const said: string[] = [];
+  const observe = (event: Observed): void => {
+    if (event.kind === "warned" && event.about === "caution") said.push(event.text);
+  };
+  const third = await startIncarnation({ agents: [counter], ports, observe });
+  started.push(third);
+  const client = makeClient({ app: third.app, ports });
+  let asked = 0;
+  const ask = async (key: string): Promise<void> => {
+    for (; said.length < 2; asked += 1) await client.agent(counter, key).ask({ type: "add", by: 1 });
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, n) => ask(`k${n % 4}`)));
+  expect(said).toEqual([expect.stringContaining("2 hosts in a row died"), expect.stringContaining("is done")]);
+  const views = await Promise.all(["k0", "k1", "k2", "k3"].map((key) => client.agent(counter, key).read()));
+  expect(views.reduce((sum, view) => sum + (view?.context.count ?? 0), 0)).toBe(asked);
+});
+
 test("many asks at once are each applied once", async () => {
   const { client } = await start(new MemoryWorld(realClock), "host");
   const answers = await Promise.all(

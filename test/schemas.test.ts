@@ -104,6 +104,7 @@ test.for([
   () => undefined,
   () => ({ issues: [null] }),
   () => fail(Object.create(null)),
+  // oxlint-disable-next-line unicorn/no-thenable -- as some library might
   () => ({ then: () => undefined }),
 ])("a schema that gives no verdict is told of with a code: %o", async (validate) => {
   const add = { "~standard": { version: 1, vendor: "test", validate } } as unknown as Schema<{ by: number }>;

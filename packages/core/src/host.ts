@@ -91,8 +91,6 @@ const defaultPartitions = 8;
 /** How long a store or mailbox may fail while a host starts or drains, in milliseconds. */
 const patienceMs = 10_000;
 const failingToldMs = 5_000;
-/** Deaths of owners since the last settle from which on everything is noted before it is begun. */
-const deathsUncautiousMax = 2;
 
 /**
  * Starts one incarnation that owns every partition of the app.
@@ -197,7 +195,7 @@ class Host implements Incarnation {
       },
       failed: (error) => this.#fail(error),
     });
-    this.#caution = new Caution(false, (error) => this.#fail(error));
+    this.#caution = new Caution(0, (error) => this.#fail(error));
     this.#effects = new Effects({
       runningMax: settings.effectsRunningMax,
       run: ({ agent, effect, address, signal }) => {
@@ -252,8 +250,9 @@ class Host implements Incarnation {
     };
     const claims = await Promise.all(partitions.map((partition) => this.#claim(claimant, partition)));
     const owned = claims.filter((one) => one !== undefined);
-    const isDeadly = isCautious && owned.some(({ deaths }) => deaths >= deathsUncautiousMax);
-    this.#caution = new Caution(isDeadly, (error) => this.#fail(error));
+    const deaths = isCautious ? Math.max(0, ...owned.map((one) => one.deaths)) : 0;
+    this.#caution = new Caution(deaths, (error) => this.#fail(error));
+    if (this.#caution.isOn) this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
     for (const one of owned) this.#own(one);
     const areStarted = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
     // It may be sealed while it catches up: nobody would tell its starter.
@@ -293,6 +292,11 @@ class Host implements Incarnation {
     if (this.#options.life.signal.aborted) return;
     await this.#settler.settleAll();
     this.#caution.end();
+    this.#say("all that was under way when hosts died is done");
+  }
+
+  #say(text: string): void {
+    this.#options.observe({ kind: "warned", about: "caution", text });
   }
 
   #own(owned: Owned): void {

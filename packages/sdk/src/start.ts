@@ -5,6 +5,7 @@ import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
 import { folderOf } from "./drivers.ts";
 import { sayProblem } from "./problems.ts";
+import { drainOnSignals } from "./signals.ts";
 
 export interface HostOptions {
   /** The agent types that this host runs. */
@@ -13,7 +14,7 @@ export interface HostOptions {
   readonly app?: string;
   /** Where agents live. Default `"file:./.dormouse"`, mailbox and store in one folder. */
   readonly store?: string;
-  /** Ends the host as `drain` does. */
+  /** Ends the host as `drain` does. Default: SIGINT and SIGTERM do, and end the process after it. */
   readonly signal?: AbortSignal;
   /** Plain data; each has a default. `freezeContexts` is off by default where `NODE_ENV` is `production`. */
   readonly settings?: Settings;
@@ -74,6 +75,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await incarnation.drain();
       await ended;
     };
+    if (options.signal === undefined) {
+      const stopListening = drainOnSignals(drain);
+      ended.catch(() => undefined).finally(stopListening);
+    }
     if (options.signal?.aborted === true) await drain();
     options.signal?.addEventListener("abort", () => void drain().catch(() => undefined), { once: true });
     return { client, incarnation: incarnation.id, ended, drain, [Symbol.asyncDispose]: drain };

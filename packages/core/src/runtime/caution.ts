@@ -2,8 +2,8 @@
  * After hosts died again and again: one thing at a time, noted in the journal before it is begun.
  *
  * A message may kill or hang its host before anything of it can be recorded. So from the second takeover of a dead
- * owner on, until the next settle, each piece of work of this host is noted durably, done alone, and its note is taken
- * back with its outcome. A note that is found without its outcome is tried once more; the second death under one note
+ * owner on, each piece of work that a host finds at its start is noted durably, done alone, and its note is taken back
+ * with its outcome; what comes since is done between. Then it settles, and caution ends. A note that is found without its outcome is tried once more; the second death under one note
  * sets its agent aside, and no other.
  *
  * Owns: the queue of work, and whether caution is on.
@@ -31,20 +31,31 @@ export interface Lone {
   readonly run: () => Promise<void>;
 }
 
+/** Deaths of owners in a row, without a settle between, from which on there is caution. */
+const deathsCautiousMin = 2;
 /** Deaths under one note after which its agent is set aside. */
 const deathsMax = 2;
+const aloneMsMin = 50;
+const aloneMsMax = 2_000;
 
 export class Caution {
+  /** How long an agent's effects are alone, in milliseconds: the longer, the more hosts died in a row. */
+  readonly aloneMs: number;
   readonly #queue: Lone[] = [];
+  /** How much each agent has in the queue. */
+  readonly #queued = new Map<Address, number>();
+  /** What came since, in order. */
+  #later: { readonly agent: Address; readonly run: () => boolean }[] = [];
   readonly #failed: (error: unknown) => void;
   #isOn: boolean;
   #isRunning = false;
   readonly #idleWaiters: (() => void)[] = [];
 
-  /** @param isOn - Whether an owner before this host died at least twice since the last settle. */
-  constructor(isOn: boolean, failed: (error: unknown) => void) {
-    this.#isOn = isOn;
+  /** @param deaths - How many owners before this host died in a row since the last settle. */
+  constructor(deaths: number, failed: (error: unknown) => void) {
+    this.#isOn = deaths >= deathsCautiousMin;
     this.#failed = failed;
+    this.aloneMs = Math.min(aloneMsMax, aloneMsMin * 2 ** Math.max(0, deaths - deathsCautiousMin));
   }
 
   /** Until the queue is empty: what comes for an agent must not overtake what waits for it here (D1). */
@@ -52,15 +63,28 @@ export class Caution {
     return this.#isOn || this.#isRunning;
   }
 
+  /** What was found at the start. */
   add(work: Lone): void {
     this.#queue.push(work);
+    this.#count(work.agent, 1);
     this.#begin();
   }
 
   /** Before all that waits. */
   addNext(works: readonly Lone[]): void {
     this.#queue.unshift(...works);
+    for (const { agent } of works) this.#count(agent, 1);
     this.#begin();
+  }
+
+  /**
+   * What came since: no host died of it yet. It is done between two pieces of work that are alone, unless its agent has
+   * something in the queue; whether it was done at once.
+   */
+  later(agent: Address, run: () => boolean): boolean {
+    if (!this.#isRunning) return run();
+    this.#later.push({ agent, run });
+    return false;
   }
 
   #begin(): void {
@@ -85,8 +109,25 @@ export class Caution {
       else await partition.note(id);
       await run();
       await partition.unnote(id);
+      this.#count(agent, -1);
+      this.#doLater();
     }
     this.#isRunning = false;
     for (const idle of this.#idleWaiters.splice(0)) idle();
+  }
+
+  #doLater(): void {
+    const waiting = this.#later;
+    this.#later = [];
+    for (const one of waiting) {
+      if (this.#queued.has(one.agent)) this.#later.push(one);
+      else one.run();
+    }
+  }
+
+  #count(agent: Address, by: 1 | -1): void {
+    const count = (this.#queued.get(agent) ?? 0) + by;
+    if (count > 0) this.#queued.set(agent, count);
+    else this.#queued.delete(agent);
   }
 }

@@ -72,9 +72,6 @@ export interface PartitionOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** How long an agent's effects are alone under caution, in milliseconds. */
-const aloneMsMax = 2_000;
-
 export class PartitionLoop implements Committing, Readable, Cautious {
   readonly partition: Partition;
   readonly epoch: number;
@@ -93,6 +90,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Tickets of messages that passed and are being decided, by source and number. */
   readonly #pending = new Map<string, Ticket[]>();
   #started: (() => void) | undefined;
+  /** Whether all that was in the mailbox when this owner began was handed out. */
+  #isCaughtUp = false;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
@@ -137,6 +136,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         },
         caughtUp: () => {
           observe({ kind: "caught-up", partition });
+          this.#isCaughtUp = true;
           this.#started?.();
         },
         waits: () => this.#started?.(),
@@ -303,6 +303,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #do(agent: Address, id: string, work: Work): boolean {
     const { caution } = this.#options;
     if (!caution.isOn) return this.activations.use(agent, work);
+    if (this.#isCaughtUp) return caution.later(agent, () => this.activations.use(agent, work));
     caution.add(this.#alone(agent, id, work));
     return false;
   }
@@ -628,7 +629,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       if (!caution.isOn) return;
       // They start when their attempts are durable: asked before, none would be running.
       await commit.cut(() => undefined);
-      await Promise.race([effects.ended(agent), pause(world, aloneMsMax)]);
+      await Promise.race([effects.ended(agent), pause(world, caution.aloneMs)]);
     });
   }
 
