@@ -269,7 +269,7 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
     await narrow.close();
   });
 
-  test.for(["", "a/../b", ".", "a\u0000b", "\ud800", "x".repeat(1_019)])(
+  test.for(["", "a/../b", ".", "a\u0000b", "a\uffff", "\ud800", "x".repeat(1_019)])(
     "a name S3 does not keep is refused: %j",
     async (name) => {
       expect(await failure(store.get(name))).toMatchObject({ kind: "invalid", code: "store.name" });

@@ -141,14 +141,25 @@ export class S3Proxy {
     if (!mustBeSigned.every((name) => names.split(";").includes(name))) return "AccessDenied";
     const digest = String(headers["x-amz-content-sha256"]);
     if (digest !== createHash("sha256").update(body).digest("hex")) return "XAmzContentSHA256Mismatch";
-    const [path, query = ""] = url.split("?");
+    const [path = "", query = ""] = url.split("?");
+    const pairs = query.split("&").map((pair) => pair.split("=").map(encoded).join("="));
     const signed = names.split(";").map((name) => `${name}:${String(headers[name])}\n`);
-    const canonical = [method, path, query.split("&").toSorted().join("&"), signed.join(""), names, digest].join("\n");
+    const where = path.split("/").map(encoded).join("/");
+    const canonical = [method, where, pairs.toSorted().join("&"), signed.join(""), names, digest].join("\n");
     const hash = createHash("sha256").update(canonical).digest("hex");
     const toSign = ["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hash].join("\n");
     const key = scope.split("/").reduce<Buffer>((last, part) => hmac(last, part), Buffer.from(`AWS4${secret}`));
     return hmac(key, toSign).toString("hex") === signature ? undefined : "SignatureDoesNotMatch";
   }
+}
+
+/** As S3 reads and writes it again, whichever way it was sent: every byte but letters, digits and `-._~`. */
+function encoded(part: string): string {
+  const bytes = [...Buffer.from(decodeURIComponent(part))].map((byte) => {
+    const character = String.fromCharCode(byte);
+    return /[\w.~-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  });
+  return bytes.join("");
 }
 
 function hmac(key: Buffer, text: string): Buffer {

@@ -59,6 +59,17 @@ describe.skipIf(!haveS3Server())("against gofakes3", () => {
     expect(cases.map(([name]) => name)).toContain(`a bucket, signatures checked: ${skippedBelowPrefix}`);
   });
 
+  test("every printable character may stand in a name, and is signed as S3 reads it", async () => {
+    const store = await open({ url: await newBucket(), endpoint: proxy.endpoint });
+    const characters = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
+    const names = characters.map((character) => `a${character}b`);
+    for (const name of names) await store.put(name, Buffer.from(name), { if: "absent" });
+    const read = await Promise.all(names.map((name) => store.get(name)));
+    expect(read.map((object) => Buffer.from(object?.bytes ?? []).toString())).toEqual(names);
+    expect(await store.list("a")).toEqual(names);
+    await store.close();
+  });
+
   test.for(cases)("%s", async ([, one]) => {
     await expect(one.run()).resolves.toBeUndefined();
   });

@@ -48,6 +48,7 @@ export class SignedClient {
   readonly #options: SignedClientOptions;
   readonly #signer: SignatureV4;
   readonly #pool: Pool;
+  readonly #url: URL;
   /** How far the store's clock is ahead of ours; learnt when it refuses a signature for its time. */
   #clockAheadMs = 0;
 
@@ -55,6 +56,7 @@ export class SignedClient {
     const { address, signing, timeoutMs, connectionsMax } = options;
     const { region } = address;
     this.#options = options;
+    this.#url = new URL(address.origin);
     this.#signer = new SignatureV4({ ...signing, region, service: "s3", uriEscapePath: false });
     this.#pool = new Pool(address.origin, {
       connections: connectionsMax,
@@ -95,7 +97,7 @@ export class SignedClient {
 
   async #sign({ method, key, headers = {}, body }: Signed): Promise<{ path: string; headers: Record<string, string> }> {
     const { address, clock } = this.#options;
-    const { protocol, hostname, host } = new URL(address.origin);
+    const { protocol, hostname, host } = this.#url;
     const digest = createHash("sha256")
       .update(body ?? "")
       .digest("hex");

@@ -78,7 +78,8 @@ const objectBytesMaxDefault = 272_629_760;
 const keyBytesMax = 1_024;
 const listLimitMax = 1_000;
 const deleteKeysMax = 1_000;
-const isControl = /\p{Cc}/u;
+/** What an answer in XML cannot hold. */
+const unlistable = /[\p{Cc}\ufffe\uffff]/u;
 
 /**
  * Opens a bucket's objects below a prefix, once the store has shown that it is there and lets us in.
@@ -254,7 +255,8 @@ class Bucket implements S3Store {
     const key = this.#place.root + name;
     const byteCount = Buffer.byteLength(key);
     const hasDots = name.split("/").some((part) => part === "." || part === "..");
-    if (name !== "" && byteCount <= keyBytesMax && name.isWellFormed() && !isControl.test(name) && !hasDots) return key;
+    if (name !== "" && byteCount <= keyBytesMax && name.isWellFormed() && !unlistable.test(name) && !hasDots)
+      return key;
     const message =
       `an object's name has, with the prefix, 1 to ${keyBytesMax} bytes of UTF-8, no control characters ` +
       `and no part that is "." or "..": bytes=${byteCount}`;
