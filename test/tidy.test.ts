@@ -21,6 +21,7 @@ const rootNames = new Set(
 const packageImports: Readonly<Record<string, readonly string[]>> = {
   core: [],
   local: ["core/ports"],
+  s3: ["core/ports"],
   client: ["core/protocol", "core/ports"],
   sdk: ["core", "core/ports", "core/protocol", "client", "local"],
   cli: ["sdk", "client", "core", "core/protocol"],
@@ -40,6 +41,9 @@ const libraryFiles: Readonly<Record<string, readonly string[]>> = {
   msgpackr: ["packages/core/src/format/codec/msgpack.ts"],
   ulid: ["packages/core/src/runtime/ids.ts"],
   lmdb: ["packages/local/src/"],
+  "@aws-sdk/client-s3": ["packages/s3/src/sdk.ts"],
+  "@smithy/signature-v4": ["packages/s3/src/client.ts"],
+  undici: ["packages/s3/src/client.ts"],
 };
 
 interface Import {

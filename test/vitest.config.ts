@@ -26,6 +26,10 @@ export default defineConfig({
       },
       {
         ...sourceConditions,
+        test: { name: "servers", include: ["test/servers/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+      {
+        ...sourceConditions,
         test: { name: "process", include: ["test/process/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 },
       },
     ],
