@@ -348,7 +348,9 @@ describe("an agent that ends its host again and again", () => {
   test("is told of by list, with the state it stays in", async () => {
     const { stdout } = await project.dormouse("list", "bomb");
     expect(stdout).toMatch(/^bomb\/mended +set aside +\d+ +0\nbomb\/skipped +set aside +\d+ +0\n/m);
-    expect((await project.dormouse("read", "bomb/mended")).stdout).toContain("{ survived: 0 }");
+    const read = (await project.dormouse("read", "bomb/mended")).stdout;
+    expect(read).toContain("{ survived: 0 }");
+    expect(read).toMatch(/^ {2}status +set aside, .*\n {2}why +its host died twice/m);
   });
 
   test("is told of by list also if it was its first message, and by its status", async () => {

@@ -28,6 +28,7 @@ async function main(task: HostTask): Promise<void> {
     await runUntil(stop.signal, host);
   } catch (error) {
     output.error(error);
+    if (!(error instanceof DormouseError) && !task.isJson) console.error(placesOf(error).join("\n"));
     process.exitCode = isStoreUnfit(error) ? exitStoreUnfit : exitModuleUnfit;
   }
   if (process.connected) process.disconnect();
@@ -120,13 +121,16 @@ function describe(event: Observed, { paint, show }: Output): string | undefined 
 
 /** Where the agent's own code threw: the innermost places, as Node names them. */
 function stackOf(thrown: unknown): string {
+  return placesOf(thrown)
+    .map((line) => `\n${line}`)
+    .join("");
+}
+
+function placesOf(thrown: unknown): readonly string[] {
   const places = textOfStack(thrown)
     .split("\n")
-    .filter((line) => /^\s+at /.test(line) && !line.includes("/node_modules/"));
-  return places
-    .slice(0, stackLinesMax)
-    .map((line) => `\n      ${oneLine(line.trim())}`)
-    .join("");
+    .filter((line) => /\.[cm]?[jt]sx?:\d+/.test(line) && !/\/node_modules\/|node:internal/.test(line));
+  return places.slice(0, stackLinesMax).map((line) => `      ${oneLine(line.trim())}`);
 }
 
 /** What was thrown may be anything, and throw when it is looked at. */

@@ -1,9 +1,9 @@
 /** `dormouse read`: prints an agent's newest committed state. */
 import type { AgentState } from "@dormouse/client";
-import type { AnyAgentDefinition } from "@dormouse/sdk";
+import type { AnyAgentDefinition, ErrorData } from "@dormouse/sdk";
 import { type Command, limitsOf, notStarted, withAgent } from "./command.ts";
 import { describeError, type Output } from "./output.ts";
-import { thrownText } from "./step-text.ts";
+import { errorText, thrownText } from "./step-text.ts";
 
 export const read: Command = {
   name: "read",
@@ -13,21 +13,36 @@ export const read: Command = {
   help: "The state is asked of the host, which must run.",
   async run(call) {
     const limits = limitsOf(call);
-    await withAgent(call, async ({ ref }) => {
+    await withAgent(call, async ({ ref, client }) => {
       const state = await ref.read(limits);
+      const setAside = (await client.quarantined(limits)).find(({ agent }) => agent === ref.address)?.error;
       if (state === undefined) throw notStarted(ref.address);
       const { error, ...rest } = state;
-      const data = { agent: ref.address, ...rest, error: error === undefined ? null : describeError(error) };
-      call.output.result(describe(call.output, ref.address, state), data);
+      const data = {
+        agent: ref.address,
+        ...rest,
+        error: error === undefined ? null : describeError(error),
+        setAside: setAside ?? null,
+      };
+      call.output.result(describe(call.output, ref.address, state, setAside), data);
     });
   },
 };
 
-function describe(output: Output, address: string, state: AgentState<AnyAgentDefinition>): string {
+function describe(
+  output: Output,
+  address: string,
+  state: AgentState<AnyAgentDefinition>,
+  setAside: ErrorData | undefined,
+): string {
   const { status, seq, value, context, tags, errorCount } = state;
   const failed = errorCount === 0 ? "" : output.paint("red", `, ${errorCount} failed`);
   const rows: readonly (readonly [string, string])[] = [
-    ["status", `${status}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`],
+    [
+      "status",
+      `${setAside === undefined ? status : output.paint("red", "set aside")}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`,
+    ],
+    ...(setAside === undefined ? [] : [["why", output.paint("red", errorText(setAside))] as const]),
     ["state", output.show(value)],
     ...(tags.size === 0 ? [] : [["tags", [...tags].join(", ")] as const]),
     ["context", output.show(context)],

@@ -87,9 +87,13 @@ export function encodeError(thrown: unknown, depth: number = 0): ErrorData {
 /** The error that stands for `data` here: a DormouseError where it was one, else an Error of the same name. */
 export function decodeError(data: ErrorData): Error {
   const options = data.cause === undefined ? {} : { cause: decodeError(data.cause) };
-  if (data.kind !== undefined) return new DormouseError(data.kind, data.code ?? "internal", data.message, options);
-  const error = new Error(data.message, options);
-  error.name = data.name;
+  const error =
+    data.kind === undefined
+      ? Object.assign(new Error(data.message, options), { name: data.name })
+      : new DormouseError(data.kind, data.code ?? "internal", data.message, options);
+  // Where it was decoded says nothing of where it was thrown.
+  error.stack = `${data.name}: ${data.message}`;
+  if (data.kind !== undefined) return error;
   if (data.code !== undefined) Object.assign(error, { code: data.code });
   return error;
 }

@@ -61,6 +61,10 @@ export class Shelf {
     const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
     if (!isOfCode) this.#quarantine(agent, encodeError(why), envelope.id);
     if (envelope.ask === undefined) {
+      // Of one that is set aside it was said when that was done.
+      if (why.code === "agent.unknown-type") {
+        this.#options.observe({ kind: "refused", agent, id: envelope.id, isAsked: false, error: encodeError(why) });
+      }
       entries.add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
       return;
     }

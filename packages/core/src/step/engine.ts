@@ -290,7 +290,7 @@ class Prepared implements RunningMachine {
       "failed",
       "machine.state-removed",
       `Agent is in state "${id}" which machine "${this.id}" version ${this.version} no longer has. Bring the state back, or ` +
-        `redeploy version ${this.version - 1}: type=${this.type}`,
+        `redeploy ${this.version > 1 ? `version ${this.version - 1}` : "the code that had it"}: type=${this.type}`,
     );
   }
 
