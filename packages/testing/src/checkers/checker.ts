@@ -34,6 +34,8 @@ export type Observation = { readonly atMs: number } & (
   | { readonly type: "tail-lost"; readonly partition: number; readonly from: number }
   /** A host let something out on the channel: a reply, an emitted event, a step notice. */
   | { readonly type: "published"; readonly party: string; readonly subject: string; readonly bytes: Uint8Array }
+  /** A host answered whoever asked it about an agent. */
+  | { readonly type: "told"; readonly party: string; readonly request: Uint8Array; readonly answer: Uint8Array }
   /** A client's operation, as its caller saw it; `operation` counts the workload's operations. */
   | { readonly type: "called"; readonly operation: number; readonly party: string; readonly what: ClientCall }
   | { readonly type: "returned"; readonly operation: number; readonly outcome: ClientOutcome }

@@ -4,6 +4,7 @@
  *
  * By what is stored when something is seen outside:
  * - an answer or step notice on the channel: a stored record holds that answer, that step
+ * - a state that a host tells a reader: a stored record holds the step that led to it
  * - an outbox message in a mailbox: a stored record holds that send
  * - a notice of how far messages were taken: stored records decide or close that number
  * - an effect that begins: a stored record names its address; a later attempt: a record begins that attempt
@@ -54,6 +55,9 @@ export class DurableChecker implements Checker {
         return;
       case "published":
         this.#publish(observation);
+        return;
+      case "told":
+        this.#tell(observation);
         return;
       case "appended":
         if (observation.party.startsWith("host-")) this.#append(observation);
@@ -121,6 +125,14 @@ export class DurableChecker implements Checker {
       if (this.#steps.has(`${agent} ${notice.seq}`)) return;
       this.#early(atMs, `${party} tells of step ${notice.seq} of ${agent} on ${subject}`);
     }
+  }
+
+  #tell({ atMs, party, request, answer }: Extract<Observation, { type: "told" }>): void {
+    const { what, agent } = readValue(request) as { readonly what: string; readonly agent?: string };
+    if (what !== "state") return;
+    const { value } = readValue(answer) as { readonly value?: { readonly seq: number } };
+    if (value === undefined || this.#steps.has(`${agent} ${value.seq}`)) return;
+    this.#early(atMs, `${party} tells a reader the state of ${agent} after step ${value.seq}`);
   }
 
   #append({ atMs, party, partition, bytes }: Extract<Observation, { type: "appended" }>): void {

@@ -72,6 +72,7 @@ export class OnceChecker implements Checker {
       case "deleted":
       case "trimmed":
       case "published":
+      case "told":
       case "effect-began":
       case "effect-ended":
       case "at-rest":
