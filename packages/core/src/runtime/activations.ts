@@ -30,6 +30,8 @@ export interface Activation {
   live: Live | undefined;
   /** After the last durable step: what is read, and what effects run by. */
   committed: AgentState | undefined;
+  /** Its effects as they were when it was loaded: attempts that another owner began. */
+  effectsFound: AgentState["effects"];
   /** The last number of an earlier life of the key. */
   seqBefore: number;
   /** The head as it was read or written last; `undefined`: there is none. */
@@ -135,6 +137,7 @@ export class Activations {
       state: undefined,
       live: undefined,
       committed: undefined,
+      effectsFound: {},
       seqBefore: 0,
       head: undefined,
       settled: undefined,
@@ -196,6 +199,7 @@ export class Activations {
     for (const entry of tail.slice(Math.max(0, removedAt))) applyEntry(activation, entry);
     activation.isUnsettled = activation.steps.length > 0 || activation.lives > 0;
     activation.committed = activation.state;
+    activation.effectsFound = activation.state?.effects ?? {};
   }
 
   async #restore(activation: Activation, { kept, seq }: ReadHead): Promise<void> {

@@ -538,7 +538,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
     this.#arm(activation.agent, state === undefined ? undefined : earliestDue(state));
-    this.#options.effects.reconcile(activation.agent, state?.effects ?? {});
+    this.#options.effects.reconcile(activation.agent, begunHere(activation, state));
   }
 
   /** Arms what is near; what is far leaves memory at the next settle (D10). */
@@ -641,6 +641,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#runAction(agent, { name, owed: { seq, index }, run });
     }
   }
+}
+
+/** The effects of which this owner recorded an attempt: one of another owner is begun anew by its next attempt (D6). */
+function begunHere({ effectsFound }: Activation, state: AgentState | undefined): AgentState["effects"] {
+  const effects = state?.effects ?? {};
+  return Object.fromEntries(
+    Object.entries(effects).filter(([address, { attempt }]) => effectsFound[address]?.attempt !== attempt),
+  );
 }
 
 function unknownOutcome(envelope: Envelope): DormouseError {
