@@ -165,7 +165,7 @@ class Simulation {
       clockStepMsMax,
       strikes: isHost,
     });
-    this.#faults.expect("store-refused", "host-restarted");
+    this.#faults.expect("store-refused", "host-restarted", "type-missing");
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -197,6 +197,7 @@ class Simulation {
       partitions: random.pick([1, 2, 3, 4]),
       isCautious: random.chance(0.3),
       restarted: () => this.#faults.count("host-restarted"),
+      lacking: () => this.#faults.count("type-missing"),
     });
     const count = random.between(1, 4);
     const pauseMsMax = random.pick([200, 1_000, 3_000]);

@@ -30,7 +30,7 @@ interface Carried {
 }
 
 /** Refusals that the simulation itself brings about. */
-const refusalsExpected = new Set(["agent.quarantined"]);
+const refusalsExpected = new Set(["agent.quarantined", "agent.unknown-type"]);
 
 export class OnceChecker implements Checker {
   readonly name = "D4 once";
