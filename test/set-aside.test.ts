@@ -234,12 +234,15 @@ test.for([1, 2, 3, 4])(
   },
 );
 
-test("an effect begins anew after its next attempt is recorded, also when something was kept for its agent", async () => {
+test.for([
+  ["note", "begins anew after its next attempt is recorded", [1, 2]],
+  ["again", "that a kept message asks for begins once", [1, 1]],
+] as const)("of an agent for which %s was kept, an effect %s", async ([type, , expected]) => {
   await using lives = new Lives();
   const attempts: number[] = [];
   const payer = agent("payer", {
     machine: setup({
-      types: {} as { context: object; events: Ask<{ readonly type: "note" }, string> },
+      types: {} as { context: object; events: Ask<{ readonly type: "note" | "again" }, string> },
       actors: {
         pay: fromPromise(async (given) => {
           const { attempt } = given as unknown as { readonly attempt: number };
@@ -251,7 +254,7 @@ test("an effect begins anew after its next attempt is recorded, also when someth
     }).createMachine({
       context: {},
       initial: "paying",
-      on: { note: { actions: reply("noted") } },
+      on: { note: { actions: reply("noted") }, again: { target: ".paying", reenter: true } },
       states: { paying: { invoke: { id: "pay", src: "pay", onDone: "paid" } }, paid: {} },
     }),
   });
@@ -260,12 +263,12 @@ test("an effect begins anew after its next attempt is recorded, also when someth
   await lives.said("effect-started", "payer/one");
   lives.crash();
   const second = await lives.begin([]);
-  await second.agent("payer", "one").send({ type: "note" });
-  expect(await codeOf(second.agent("payer", "one").ask({ type: "note" }))).toBe("agent.unknown-type");
+  await second.agent("payer", "one").send({ type });
+  expect(await codeOf(second.agent("payer", "one").ask({ type }))).toBe("agent.unknown-type");
   lives.crash();
   const third = await lives.begin([payer]);
   await third.agent("payer", "one").waitFor(({ value }) => value === "paid");
-  expect(attempts).toEqual([1, 2]);
+  expect(attempts).toEqual(expected);
 });
 
 /** The key of a child that was set aside, on a host whose code it is fit for again. */
