@@ -125,6 +125,10 @@ export class SimulatedClients {
           outcome = { is: "accepted", messageId: await ref.send(message, { ...limits, ...keyed }) };
           break;
         }
+        case "remove":
+          await ref.remove({ timeout: readMsMax });
+          outcome = { is: "removed" };
+          break;
         case "read":
           outcome = { is: "read", book: bookOf(await ref.read({ timeout: readMsMax })) };
       }
@@ -212,6 +216,8 @@ function textOf(outcome: ClientOutcome): string {
     case "refused":
     case "unknown":
       return `${outcome.is} ${outcome.code}`;
+    case "removed":
+      return "removed";
     case "accepted":
       return `accepted as ${outcome.messageId}`;
   }

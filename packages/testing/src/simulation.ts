@@ -43,6 +43,7 @@ import { bank } from "./workloads/bank.ts";
 import { counter } from "./workloads/counter.ts";
 import { desk } from "./workloads/desk.ts";
 import { family } from "./workloads/family.ts";
+import { guest } from "./workloads/guest.ts";
 import { scribe } from "./workloads/scribe.ts";
 import { worker } from "./workloads/worker.ts";
 import type { Workload } from "./workloads/workload.ts";
@@ -112,6 +113,7 @@ export const workloads: readonly ((random: Random) => Workload)[] = [
   alarm,
   desk,
   scribe,
+  guest,
 ];
 
 const durationMsDefault = 60_000;

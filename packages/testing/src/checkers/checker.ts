@@ -76,6 +76,7 @@ export interface ClientCall {
 export type ClientOutcome =
   | { readonly is: "accepted"; readonly messageId: string }
   | { readonly is: "answered"; readonly value: unknown }
+  | { readonly is: "removed" }
   /** A state was read: the agent's book in it. */
   | { readonly is: "read"; readonly book: Book | undefined }
   | { readonly is: "refused"; readonly kind: string; readonly code: string }

@@ -8,7 +8,7 @@
  * - an outbox message in a mailbox: a stored record holds that send
  * - a notice of how far messages were taken: stored records decide or close that number
  * - an effect that begins: a stored record names its address; a later attempt: a record begins that attempt
- * - a book that a client read: at the end, the agent's book begins with it
+ * - a book that a client read: at the end, the agent's book begins with it, unless someone removed the agent
  *
  * Does not verify which step caused what, only that it is stored; and not logs, which go nowhere.
  */
@@ -46,6 +46,8 @@ export class DurableChecker implements Checker {
   readonly #reads: Read[] = [];
   readonly #calls = new Map<number, { readonly agent: string; readonly party: string; readonly toldBefore: number }>();
   readonly #told = new Map<string, number>();
+  /** Agents that someone removed, or tried to. */
+  readonly #removed = new Set<string>();
   readonly #books = new Map<string, Book>();
 
   observe(observation: Observation): void {
@@ -67,6 +69,7 @@ export class DurableChecker implements Checker {
         return;
       case "called": {
         const { operation, party, what } = observation;
+        if (what.verb === "remove") this.#removed.add(what.agent);
         const toldBefore = this.#told.get(`${party} ${what.agent}`) ?? 0;
         this.#calls.set(operation, { agent: what.agent, party, toldBefore });
         return;
@@ -172,6 +175,7 @@ export class DurableChecker implements Checker {
   }
 
   #checkRead({ operation, agent, party, book, toldBefore }: Read): Violation[] {
+    if (this.#removed.has(agent)) return [];
     const { taken } = this.#books.get(agent) ?? { taken: [] };
     const violations: Violation[] = [];
     const wrong = book.taken.findIndex(({ from, n }, index) => taken[index]?.from !== from || taken[index].n !== n);
