@@ -9,7 +9,7 @@ import { type Incarnation, startIncarnation } from "@dormouse/core";
 import type { Ports } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { agent, type AnyAgentDefinition, type Ask, DormouseError, type Observed, reply } from "@dormouse/sdk";
-import { assign, sendTo, setup } from "xstate";
+import { assign, fromPromise, sendTo, setup } from "xstate";
 import { describe, expect, test } from "vitest";
 
 /** A world, and one host in it after another. */
@@ -32,6 +32,10 @@ class Lives implements AsyncDisposable {
     };
     this.incarnation = await startIncarnation({ agents, ports, partitions: 1, observe });
     return makeClient({ app: this.incarnation.app, ports });
+  }
+
+  get isFirst(): boolean {
+    return this.#count === 1;
   }
 
   crash(): void {
@@ -229,6 +233,43 @@ test.for([1, 2, 3, 4])(
     }
   },
 );
+
+test.for([
+  ["note", "begins anew after its next attempt is recorded", [1, 2]],
+  ["again", "that a kept message asks for begins once", [1, 1]],
+] as const)("of an agent for which %s was kept, an effect %s", async ([type, , expected]) => {
+  await using lives = new Lives();
+  const attempts: number[] = [];
+  const payer = agent("payer", {
+    machine: setup({
+      types: {} as { context: object; events: Ask<{ readonly type: "note" | "again" }, string> },
+      actors: {
+        pay: fromPromise(async (given) => {
+          const { attempt } = given as unknown as { readonly attempt: number };
+          attempts.push(attempt);
+          // The first host dies over it.
+          if (lives.isFirst) await new Promise(() => undefined);
+        }),
+      },
+    }).createMachine({
+      context: {},
+      initial: "paying",
+      on: { note: { actions: reply("noted") }, again: { target: ".paying", reenter: true } },
+      states: { paying: { invoke: { id: "pay", src: "pay", onDone: "paid" } }, paid: {} },
+    }),
+  });
+  const first = await lives.begin([payer]);
+  await first.agent("payer", "one").start();
+  await lives.said("effect-started", "payer/one");
+  lives.crash();
+  const second = await lives.begin([]);
+  await second.agent("payer", "one").send({ type });
+  expect(await codeOf(second.agent("payer", "one").ask({ type }))).toBe("agent.unknown-type");
+  lives.crash();
+  const third = await lives.begin([payer]);
+  await third.agent("payer", "one").waitFor(({ value }) => value === "paid");
+  expect(attempts).toEqual(expected);
+});
 
 /** The key of a child that was set aside, on a host whose code it is fit for again. */
 async function childSetAside(lives: Lives): Promise<{ readonly client: Client; readonly key: string }> {

@@ -24,6 +24,20 @@ const seeds = [
   10_119,
 ];
 
+test(
+  "the head of an agent that is removed and begins again tells no step twice (guests, seed 19)",
+  { timeout: minuteMs },
+  async () => {
+    const { violations } = await simulate({
+      seed: 19,
+      workloads: (random) => workloads.filter(({ name }) => name === "guest").map((make) => make(random)),
+      traceLinesMax: 0,
+      stepAgain: stepAgainOf,
+    });
+    expect(violations.map(({ invariant, message }) => `${invariant}: ${message}`)).toEqual([]);
+  },
+);
+
 test.for(seeds)("nothing is broken in seed %i, which once found a bug", { timeout: minuteMs }, async (seed) => {
   const { violations } = await simulate({
     seed,

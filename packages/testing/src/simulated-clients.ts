@@ -24,6 +24,8 @@ export interface SimulatedClientsOptions {
 const repeatsMax = 3;
 const readMsMax = 10_000;
 const settledMsMax = 20_000;
+/** How many clients believe that the app has one partition: what they send goes on to its own (DESIGN.md section 4). */
+const strayShare = 0.1;
 
 export class SimulatedClients {
   readonly #options: SimulatedClientsOptions;
@@ -58,9 +60,12 @@ export class SimulatedClients {
     const random = scheduler.randomFor(`workload/${party}`);
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
-        const client = makeClient({ app, ports: witness.open(party) });
+        const isStray = scheduler.randomFor(`stray/${party}`).chance(strayShare);
+        const client = makeClient({ app: isStray ? { ...app, partitions: 1 } : app, ports: witness.open(party) });
         while (!this.#isOver) {
           const operation = random.pick(workloads).draw(random);
+          // A read is asked of the owner, and nobody passes it on.
+          if (isStray && operation.verb === "read") continue;
           const performed = this.#perform(client, party, operation, random);
           this.#open.add(performed);
           void performed.then(() => this.#open.delete(performed));
@@ -120,6 +125,10 @@ export class SimulatedClients {
           outcome = { is: "accepted", messageId: await ref.send(message, { ...limits, ...keyed }) };
           break;
         }
+        case "remove":
+          await ref.remove({ timeout: readMsMax });
+          outcome = { is: "removed" };
+          break;
         case "read":
           outcome = { is: "read", book: bookOf(await ref.read({ timeout: readMsMax })) };
       }
@@ -207,6 +216,8 @@ function textOf(outcome: ClientOutcome): string {
     case "refused":
     case "unknown":
       return `${outcome.is} ${outcome.code}`;
+    case "removed":
+      return "removed";
     case "accepted":
       return `accepted as ${outcome.messageId}`;
   }

@@ -6,7 +6,8 @@
  *
  * H1  Each process is a party of its own: a party that has ended never runs again.
  * H2  While faults go on, the next process begins when none is left, after a while. From `calm` on one begins at once.
- * H3  A process that is sealed begins a new incarnation if no other process lives, else it exits.
+ * H3  Now and then, while faults go on, a process runs without one of the agent types, as in a rolling deploy.
+ * H4  A process that is sealed begins a new incarnation if no other process lives, else it exits.
  */
 import {
   type ActorOverrides,
@@ -36,23 +37,28 @@ export interface SimulatedHostsOptions {
   readonly isCautious: boolean;
   /** Told when a process begins because none was left. */
   readonly restarted?: () => void;
+  /** Told when a process begins that lacks an agent type. */
+  readonly lacking?: () => void;
 }
 
 interface Process {
   readonly party: string;
   incarnation: Incarnation | undefined;
   isDraining: boolean;
+  readonly agents: readonly AnyAgentDefinition[];
 }
 
 const pauseMsMax = 30_000;
 const sealedPauseMsMax = 5_000;
 const drainMsMax = 120_000;
+const lackingShare = 0.15;
 
 export class SimulatedHosts {
   /** The app, as the first process that came up found or made it. */
   readonly app: Promise<App>;
   readonly #options: SimulatedHostsOptions;
   readonly #random: Random;
+  readonly #versions: Random;
   readonly #living = new Map<string, Process>();
   #appFound: (app: App) => void = () => undefined;
   #begun = 0;
@@ -61,6 +67,7 @@ export class SimulatedHosts {
   constructor(options: SimulatedHostsOptions) {
     this.#options = options;
     this.#random = options.scheduler.randomFor("hosts");
+    this.#versions = options.scheduler.randomFor("versions");
     this.app = new Promise((resolve) => (this.#appFound = resolve));
     options.scheduler.onEnd((party) => this.#ended(party));
   }
@@ -83,7 +90,7 @@ export class SimulatedHosts {
     const { scheduler, witness } = this.#options;
     const party = `host-${this.#begun}`;
     this.#begun += 1;
-    const process: Process = { party, incarnation: undefined, isDraining: false };
+    const process: Process = { party, incarnation: undefined, isDraining: false, agents: this.#drawAgents() };
     this.#living.set(party, process);
     scheduler.add({
       party,
@@ -126,15 +133,27 @@ export class SimulatedHosts {
 
   /** From now on a process lives whatever happens (H2). */
   calm(): void {
+    const { scheduler, agents } = this.#options;
     this.#isCalm = true;
+    for (const { party, agents: known } of this.#living.values()) {
+      if (known.length < agents.length) scheduler.end(party);
+    }
     if (this.#living.size === 0) this.begin();
+  }
+
+  #drawAgents(): readonly AnyAgentDefinition[] {
+    const { agents, lacking } = this.#options;
+    if (this.#isCalm || !this.#versions.chance(lackingShare)) return agents;
+    const missing = this.#versions.pick(agents);
+    lacking?.();
+    return agents.filter((known) => known !== missing);
   }
 
   async #live(process: Process): Promise<void> {
     for (;;) {
       let error: unknown;
       try {
-        process.incarnation = await this.#start(process.party);
+        process.incarnation = await this.#start(process);
         this.#appFound(process.incarnation.app);
         error = await process.incarnation.ended;
       } catch (thrown) {
@@ -148,8 +167,8 @@ export class SimulatedHosts {
     }
   }
 
-  #start(party: string): Promise<Incarnation> {
-    const { scheduler, witness, agents, actors, settings, partitions, isCautious } = this.#options;
+  #start({ party, agents }: Process): Promise<Incarnation> {
+    const { scheduler, witness, actors, settings, partitions, isCautious } = this.#options;
     const outside: Outside = {
       random: scheduler.randomFor(`outside/${party}`),
       sleep: (ms) => this.#sleep(party, ms),
@@ -168,7 +187,7 @@ export class SimulatedHosts {
       partitions,
       settings,
       isCautious,
-      actors: actors(outside),
+      actors: Object.fromEntries(Object.entries(actors(outside)).filter(([type]) => isAmong(agents, type))),
       observe: (event) => this.#note(party, event),
     });
   }
@@ -216,6 +235,10 @@ export class SimulatedHosts {
     const clock = this.#options.scheduler.clockFor(party);
     return new Promise((resolve) => void clock.schedule(ms, resolve));
   }
+}
+
+function isAmong(agents: readonly AnyAgentDefinition[], wanted: string): boolean {
+  return agents.some(({ type }) => type === wanted);
 }
 
 function endOf(error: unknown): HostEnd {

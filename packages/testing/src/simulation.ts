@@ -43,6 +43,7 @@ import { bank } from "./workloads/bank.ts";
 import { counter } from "./workloads/counter.ts";
 import { desk } from "./workloads/desk.ts";
 import { family } from "./workloads/family.ts";
+import { guest } from "./workloads/guest.ts";
 import { scribe } from "./workloads/scribe.ts";
 import { worker } from "./workloads/worker.ts";
 import type { Workload } from "./workloads/workload.ts";
@@ -112,6 +113,7 @@ export const workloads: readonly ((random: Random) => Workload)[] = [
   alarm,
   desk,
   scribe,
+  guest,
 ];
 
 const durationMsDefault = 60_000;
@@ -165,7 +167,7 @@ class Simulation {
       clockStepMsMax,
       strikes: isHost,
     });
-    this.#faults.expect("store-refused", "host-restarted");
+    this.#faults.expect("store-refused", "host-restarted", "type-missing");
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -197,6 +199,7 @@ class Simulation {
       partitions: random.pick([1, 2, 3, 4]),
       isCautious: random.chance(0.3),
       restarted: () => this.#faults.count("host-restarted"),
+      lacking: () => this.#faults.count("type-missing"),
     });
     const count = random.between(1, 4);
     const pauseMsMax = random.pick([200, 1_000, 3_000]);

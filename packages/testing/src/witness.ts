@@ -142,6 +142,14 @@ export class Witness {
           }
           channel.publish(subject, bytes);
         },
+        serve: (subject, handler) =>
+          channel.serve(subject, async (request) => {
+            const answer = await handler(request);
+            if (!scheduler.hasEnded(party)) {
+              this.observe({ type: "told", party, request: Uint8Array.from(request), answer: Uint8Array.from(answer) });
+            }
+            return answer;
+          }),
       },
     };
   }

@@ -30,8 +30,12 @@ export interface Activation {
   live: Live | undefined;
   /** After the last durable step: what is read, and what effects run by. */
   committed: AgentState | undefined;
+  /** Its effects as they were when it was loaded, or taken back: attempts that nobody here waits for. */
+  effectsFound: AgentState["effects"];
   /** The last number of an earlier life of the key. */
   seqBefore: number;
+  /** The same, of a life that is durably over. */
+  committedSeqBefore: number;
   /** The head as it was read or written last; `undefined`: there is none. */
   head: ReadHead | undefined;
   /** As the head tells of this life; `undefined` while none does. */
@@ -135,7 +139,9 @@ export class Activations {
       state: undefined,
       live: undefined,
       committed: undefined,
+      effectsFound: {},
       seqBefore: 0,
+      committedSeqBefore: 0,
       head: undefined,
       settled: undefined,
       steps: [],
@@ -196,6 +202,8 @@ export class Activations {
     for (const entry of tail.slice(Math.max(0, removedAt))) applyEntry(activation, entry);
     activation.isUnsettled = activation.steps.length > 0 || activation.lives > 0;
     activation.committed = activation.state;
+    activation.committedSeqBefore = activation.seqBefore;
+    activation.effectsFound = activation.state?.effects ?? {};
   }
 
   async #restore(activation: Activation, { kept, seq }: ReadHead): Promise<void> {

@@ -425,6 +425,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     activation.live = undefined;
     this.#entries.addOf(activation, { kind: "remove", agent: activation.agent, seq }, 32, () => {
       activation.committed = undefined;
+      activation.committedSeqBefore = seq;
       activation.settled = undefined;
       activation.error = undefined;
       activation.steps = [];
@@ -539,7 +540,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
     this.#arm(activation.agent, state === undefined ? undefined : earliestDue(state));
-    this.#options.effects.reconcile(activation.agent, state?.effects ?? {});
+    this.#options.effects.reconcile(activation.agent, begunHere(activation, state));
   }
 
   /** Arms what is near; what is far leaves memory at the next settle (D10). */
@@ -620,8 +621,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #resumeWork(agent: Address): void {
     this.#do(agent, `${agent}/resumed`, async (activation) => {
       if (activation.state === undefined) return;
-      for (const address of Object.keys(activation.state.effects))
-        this.#stepLocal(activation, { kind: "attempt", address });
+      // Not of what a kept message asked for since: that begins by itself.
+      for (const [address, { attempt }] of Object.entries(activation.state.effects)) {
+        const isFound = activation.effectsFound[address]?.attempt === attempt;
+        if (isFound) this.#stepLocal(activation, { kind: "attempt", address });
+      }
       this.#runOwed(activation);
       // Under caution it is alone with its effects for a while, so that it is known whom a death is due to; not until
       // they end, since others wait.
@@ -643,6 +647,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#runAction(agent, { name, seq, index, isOwed: true, run });
     }
   }
+}
+
+/** The effects without those found: these begin anew by their next attempt (D6). */
+function begunHere({ effectsFound }: Activation, state: AgentState | undefined): AgentState["effects"] {
+  const effects = state?.effects ?? {};
+  return Object.fromEntries(
+    Object.entries(effects).filter(([address, { attempt }]) => effectsFound[address]?.attempt !== attempt),
+  );
 }
 
 function unknownOutcome(envelope: Envelope): DormouseError {

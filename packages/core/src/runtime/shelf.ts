@@ -143,6 +143,7 @@ export class Shelf {
     const value: Resumed = { wasSetAside, isSkipped };
     entries.pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
     if (wasUnreadable) activations.forget(activation);
+    if (wasSetAside) activation.effectsFound = activation.state?.effects ?? {};
     this.take(agent);
     // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
     if ((wasSetAside || wasUnreadable) && busy.has(agent)) resumeWork(agent);

@@ -34,6 +34,8 @@ export type Observation = { readonly atMs: number } & (
   | { readonly type: "tail-lost"; readonly partition: number; readonly from: number }
   /** A host let something out on the channel: a reply, an emitted event, a step notice. */
   | { readonly type: "published"; readonly party: string; readonly subject: string; readonly bytes: Uint8Array }
+  /** A host answered whoever asked it about an agent. */
+  | { readonly type: "told"; readonly party: string; readonly request: Uint8Array; readonly answer: Uint8Array }
   /** A client's operation, as its caller saw it; `operation` counts the workload's operations. */
   | { readonly type: "called"; readonly operation: number; readonly party: string; readonly what: ClientCall }
   | { readonly type: "returned"; readonly operation: number; readonly outcome: ClientOutcome }
@@ -74,6 +76,7 @@ export interface ClientCall {
 export type ClientOutcome =
   | { readonly is: "accepted"; readonly messageId: string }
   | { readonly is: "answered"; readonly value: unknown }
+  | { readonly is: "removed" }
   /** A state was read: the agent's book in it. */
   | { readonly is: "read"; readonly book: Book | undefined }
   | { readonly is: "refused"; readonly kind: string; readonly code: string }

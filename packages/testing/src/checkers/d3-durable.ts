@@ -4,10 +4,11 @@
  *
  * By what is stored when something is seen outside:
  * - an answer or step notice on the channel: a stored record holds that answer, that step
+ * - a state that a host tells a reader: a stored record holds the step that led to it
  * - an outbox message in a mailbox: a stored record holds that send
  * - a notice of how far messages were taken: stored records decide or close that number
  * - an effect that begins: a stored record names its address; a later attempt: a record begins that attempt
- * - a book that a client read: at the end, the agent's book begins with it
+ * - a book that a client read: at the end, the agent's book begins with it, unless someone removed the agent
  *
  * Does not verify which step caused what, only that it is stored; and not logs, which go nowhere.
  */
@@ -45,6 +46,8 @@ export class DurableChecker implements Checker {
   readonly #reads: Read[] = [];
   readonly #calls = new Map<number, { readonly agent: string; readonly party: string; readonly toldBefore: number }>();
   readonly #told = new Map<string, number>();
+  /** Agents that someone removed, or tried to. */
+  readonly #removed = new Set<string>();
   readonly #books = new Map<string, Book>();
 
   observe(observation: Observation): void {
@@ -55,6 +58,9 @@ export class DurableChecker implements Checker {
       case "published":
         this.#publish(observation);
         return;
+      case "told":
+        this.#tell(observation);
+        return;
       case "appended":
         if (observation.party.startsWith("host-")) this.#append(observation);
         return;
@@ -63,6 +69,7 @@ export class DurableChecker implements Checker {
         return;
       case "called": {
         const { operation, party, what } = observation;
+        if (what.verb === "remove") this.#removed.add(what.agent);
         const toldBefore = this.#told.get(`${party} ${what.agent}`) ?? 0;
         this.#calls.set(operation, { agent: what.agent, party, toldBefore });
         return;
@@ -123,6 +130,14 @@ export class DurableChecker implements Checker {
     }
   }
 
+  #tell({ atMs, party, request, answer }: Extract<Observation, { type: "told" }>): void {
+    const { what, agent } = readValue(request) as { readonly what: string; readonly agent?: string };
+    if (what !== "state") return;
+    const { value } = readValue(answer) as { readonly value?: { readonly seq: number } };
+    if (value === undefined || this.#steps.has(`${agent} ${value.seq}`)) return;
+    this.#early(atMs, `${party} tells a reader the state of ${agent} after step ${value.seq}`);
+  }
+
   #append({ atMs, party, partition, bytes }: Extract<Observation, { type: "appended" }>): void {
     const { source, envelopes } = readBatch(bytes);
     if (source.kind !== "outbox") return;
@@ -160,6 +175,7 @@ export class DurableChecker implements Checker {
   }
 
   #checkRead({ operation, agent, party, book, toldBefore }: Read): Violation[] {
+    if (this.#removed.has(agent)) return [];
     const { taken } = this.#books.get(agent) ?? { taken: [] };
     const violations: Violation[] = [];
     const wrong = book.taken.findIndex(({ from, n }, index) => taken[index]?.from !== from || taken[index].n !== n);

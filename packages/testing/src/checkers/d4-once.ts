@@ -10,7 +10,7 @@
  *
  * Excused: an accepted message of a client, a copy of which a stream lost with its tail (DESIGN.md section 13). An agent's
  * sends are not: its outbox publishes them again.
- * Does not verify when a message is applied, only that it is when the world had its time.
+ * Does not verify of agents that were removed more than that nothing stands twice in the book of the last life, nor when a message is applied, only that it is when the world had its time.
  */
 import type { Book, Checker, ClientCall, ClientOutcome, Observation, Taken, Violation } from "./checker.ts";
 import { readBatch } from "./stored.ts";
@@ -30,7 +30,7 @@ interface Carried {
 }
 
 /** Refusals that the simulation itself brings about. */
-const refusalsExpected = new Set(["agent.quarantined"]);
+const refusalsExpected = new Set(["agent.quarantined", "agent.unknown-type"]);
 
 export class OnceChecker implements Checker {
   readonly name = "D4 once";
@@ -38,6 +38,8 @@ export class OnceChecker implements Checker {
   readonly #books = new Map<string, Book>();
   readonly #streams = new Map<number, Carried[]>();
   readonly #maybeLost = new Set<number>();
+  /** Agents that someone removed, or tried to: what an earlier life took is gone with its book. */
+  readonly #removed = new Set<string>();
   #atMs = 0;
 
   observe(observation: Observation): void {
@@ -45,6 +47,7 @@ export class OnceChecker implements Checker {
     switch (observation.type) {
       case "called": {
         const { operation: n, party, what: call, atMs: calledAtMs } = observation;
+        if (call.verb === "remove") this.#removed.add(call.agent);
         this.#operations.set(n, { n, party, call, calledAtMs, outcome: undefined });
         return;
       }
@@ -72,6 +75,7 @@ export class OnceChecker implements Checker {
       case "deleted":
       case "trimmed":
       case "published":
+      case "told":
       case "effect-began":
       case "effect-ended":
       case "at-rest":
@@ -108,6 +112,12 @@ export class OnceChecker implements Checker {
     const isOfGroup = ({ from, n }: Taken): boolean => group.some((one) => one.n === n && one.party === from);
     const count = taken.filter(isOfGroup).length;
     const name = group.map(({ n }) => `#${n}`).join(" ");
+    if (this.#removed.has(agent)) {
+      const open = group
+        .filter(({ outcome }) => outcome === undefined)
+        .map(({ n }) => this.#coming(`#${n} has not returned`));
+      return count > 1 ? [...open, this.#broken("D4", `${name} was applied ${count} times to ${agent}`)] : open;
+    }
     const violations = group.flatMap((operation) => this.#checkOutcome(operation, taken, isOfGroup, name));
     if (first.call.isToFail === true) {
       if (count > 0) violations.push(this.#broken("D9", `${name} was to fail and left a trace in ${agent}`));
@@ -153,6 +163,7 @@ export class OnceChecker implements Checker {
           return [];
         return [this.#broken("D4", `${name} was asked under a key, and its outcome is said to be unknown`)];
       case "accepted":
+      case "removed":
       case "read":
         return [];
     }

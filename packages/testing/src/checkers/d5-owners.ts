@@ -5,6 +5,7 @@
  * - a journal's records are numbered without gaps, each name is used once, and none comes after a seal that stands
  * - partition objects: epochs never fall, each epoch has one owner, and who takes over from an owner has its journal
  *   sealed, where the chain says
+ * - who ends because its journal is sealed is right: it is
  * - a record speaks only of partitions that its incarnation owns then, at that epoch
  * - heads, marks and partition objects change by compare-and-swap alone; all else is written once
  * - a mark only rises, and passes a record before that is deleted; no record is deleted of which a partition object
@@ -40,15 +41,19 @@ export class OwnersChecker implements Checker {
   /** By partition and epoch. */
   readonly #owners = new Map<string, string>();
   readonly #names = new Set<string>();
+  /** By party. */
+  readonly #incarnations = new Map<string, string>();
   #atMs = 0;
 
   observe(observation: Observation): void {
     this.#atMs = observation.atMs;
     if (observation.type === "deleted") this.#delete(observation.name);
+    if (observation.type === "host-ended" && observation.why.is === "sealed") this.#checkSealed(observation.party);
     if (observation.type !== "stored") return;
     const { name, bytes, condition, party } = observation;
     this.#checkCondition(name, condition, party);
     const [room = "", middle = "", last = ""] = name.split("/");
+    if (room === "probe") this.#begin(party, middle);
     if (room === "partitions" && last === "") this.#swap(Number(middle), readPartition(bytes), party);
     if (room !== "journal") return;
     const journal = this.#journal(middle);
@@ -69,6 +74,19 @@ export class OwnersChecker implements Checker {
 
   finish(): readonly Violation[] {
     return this.#violations;
+  }
+
+  /** An incarnation probes the store before all else, under its own name; a process begins another when it is sealed. */
+  #begin(party: string, incarnation: string): void {
+    if (this.#incarnations.get(party) === incarnation) return;
+    this.#checkSealed(party);
+    this.#incarnations.set(party, incarnation);
+  }
+
+  #checkSealed(party: string): void {
+    const incarnation = this.#incarnations.get(party);
+    if (incarnation === undefined || this.#journal(incarnation).seal !== undefined) return;
+    this.#broken(`${party} ends as sealed, and the journal of ${incarnation} is not`);
   }
 
   #append(journal: Journal, incarnation: string, n: number, record: StoredRecord): void {

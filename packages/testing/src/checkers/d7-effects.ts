@@ -44,6 +44,7 @@ export class EffectsChecker implements Checker {
       case "trimmed":
       case "tail-lost":
       case "published":
+      case "told":
       case "called":
       case "returned":
       case "final":

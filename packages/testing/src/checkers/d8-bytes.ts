@@ -138,7 +138,10 @@ export class BytesChecker implements Checker {
       const kept = this.#keptOf(partition);
       for (const entry of entries) {
         keep(kept, entry, atMs);
-        if (!isStep(entry)) allowed += entryBytes + changedFactor * (sizeOf(entry.answers) + sizeOf(entry.envelope));
+        if (isStep(entry)) continue;
+        // What is passed on, or kept for an agent that cannot step, is written as it came.
+        const { answers, envelope, sends } = entry;
+        allowed += entryBytes + changedFactor * (sizeOf(answers) + sizeOf(envelope) + sizeOf(sends));
       }
     }
     this.#weigh("records", bytes.length, allowed, name, atMs);

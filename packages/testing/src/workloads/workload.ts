@@ -28,7 +28,7 @@ export interface Finding {
 }
 
 export interface Operation {
-  readonly verb: "ask" | "send" | "read";
+  readonly verb: "ask" | "send" | "read" | "remove";
   readonly agent: AnyAgentDefinition;
   readonly key: string;
   /** The event but for `from` and `n`, which are the driver's. */

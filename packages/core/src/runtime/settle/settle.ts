@@ -169,7 +169,7 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
   for (;;) {
     const { committed: state, head, lives, steps } = activation;
     const written = steps.length;
-    const seq = state?.seq ?? activation.seqBefore;
+    const seq = state?.seq ?? activation.committedSeqBefore;
     const grown = state === undefined ? undefined : await growRun(settling, activation, state);
     const nonce = world.entropy.bytes(16);
     const bytes = encodeHead({ epoch, nonce, seq, run: grown?.run, chapter: grown?.chapter });
@@ -194,9 +194,9 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
 }
 
 function growRun(settling: Settling, activation: Activation, state: AgentState): Promise<Grown> {
-  const { agent, head, headLife, lives, seqBefore, steps } = activation;
+  const { agent, head, headLife, lives, committedSeqBefore, steps } = activation;
   const isSameLife = headLife === lives && head?.kept !== undefined;
-  const kept: Kept = isSameLife ? head.kept : { run: emptyRun(seqBefore), chapter: undefined };
+  const kept: Kept = isSameLife ? head.kept : { run: emptyRun(committedSeqBefore), chapter: undefined };
   return grow({ ...settling, agent }, kept, steps, state);
 }
 

@@ -1,0 +1,29 @@
+/**
+ * Simulates seed after seed from 0, up to the first that breaks something: for `net.ts`, in a tree with a bug in it.
+ *
+ * One line of JSON per seed: `undefined` of a clean one, else what was broken. A run that throws breaks `thrown`.
+ */
+import { simulate, SimulationError } from "@dormouse/testing";
+import type { Finding } from "./bugs.ts";
+import { stepAgainOf } from "./step-again.ts";
+
+const seeds = Number(process.argv[2]);
+
+async function findingOf(seed: number): Promise<Finding | undefined> {
+  try {
+    const { violations } = await simulate({ seed, traceLinesMax: 0, stepAgain: stepAgainOf });
+    const [first] = violations;
+    if (first === undefined) return undefined;
+    return { seed, invariants: [...new Set(violations.map(({ invariant }) => invariant))], message: first.message };
+  } catch (error) {
+    // A machine that is busy with other things says nothing of the bug.
+    if (error instanceof SimulationError && error.reason === "too-long") return undefined;
+    return { seed, invariants: ["thrown"], message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+for (let seed = 0; seed < seeds; seed += 1) {
+  const finding = await findingOf(seed);
+  console.log(JSON.stringify({ seed, finding }));
+  if (finding !== undefined) break;
+}
