@@ -43,7 +43,7 @@ export interface Activation {
   /** Committed steps of this life that the head does not have yet, in order: they lead from `settled` to `committed`. */
   steps: HistoryStep[];
   /** Of chapters that a reader of the history came by: the one before each. */
-  readonly chapters: Map<string, ChapterRef | undefined>;
+  chapters: Map<string, ChapterRef | undefined> | undefined;
   /** How often it was removed since it was activated: what a head tells of an earlier life is over. */
   lives: number;
   /** The life that the head tells of. */
@@ -145,7 +145,7 @@ export class Activations {
       head: undefined,
       settled: undefined,
       steps: [],
-      chapters: new Map(),
+      chapters: undefined,
       lives: 0,
       headLife: 0,
       uncommitted: 0,

@@ -17,7 +17,9 @@ export interface PastStep {
 }
 
 /** What memory holds of an agent's past. */
-export type Remembered = Pick<Activation, "settled" | "steps" | "chapters">;
+export interface Remembered extends Pick<Activation, "settled" | "steps"> {
+  readonly chapters: NonNullable<Activation["chapters"]>;
+}
 
 /** The agent's steps numbered `from` to `to`, the first `count` of them, in order; of its present life. */
 export async function readHistory(

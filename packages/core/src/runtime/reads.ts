@@ -169,8 +169,10 @@ async function tell(
     case "history": {
       const { agent, from, to } = request;
       const range = { from, to, count: historyStepsMax };
-      const remembered = await withAgent(readable, agent, ({ settled, steps, chapters }) => {
-        return { settled, steps: [...steps], chapters };
+      const remembered = await withAgent(readable, agent, (activation) => {
+        // Of few agents a history is read: the others do without.
+        const chapters = (activation.chapters ??= new Map());
+        return { settled: activation.settled, steps: [...activation.steps], chapters };
       });
       return (await readHistory(world, parseAddress(agent).address, remembered, range)).map(viewStep);
     }
