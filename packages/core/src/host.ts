@@ -55,8 +55,8 @@ export interface Incarnation {
   /** Resolves when it is over: with nothing after `drain` or `kill`, else with what ended it. */
   readonly ended: Promise<DormouseError | undefined>;
   /**
-   * Stops reading, commits what is under way, settles, frees its partitions. Loses nothing; what hinders it, a store that fails for ten
-   * seconds (`host.gave-up`) among others, `ended` says.
+   * Stops reading, commits what is under way, settles, frees its partitions. Loses nothing; what hinders it, a store that
+   * fails for ten seconds (`host.gave-up`) among others, `ended` says.
    */
   drain(): Promise<void>;
   /** Drops everything, as a crash does. */

@@ -16,7 +16,10 @@ export type Observed =
       /** What the agent's code threw, with its stack, which is kept nowhere else. */
       readonly thrown?: unknown;
     }
-  /** A message that changed nothing, and why: an event that no transition takes or no schema lets pass, an agent that has ended. Who asked was told; who sent was not. */
+  /**
+   * A message that changed nothing, and why: an event that no transition takes or no schema lets pass, an agent that has
+   * ended; or one that is kept, since the host runs no agents of its type. Who asked was told; who sent was not.
+   */
   | {
       readonly kind: "refused";
       readonly agent: Address;

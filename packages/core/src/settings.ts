@@ -5,7 +5,7 @@ import { nearMs, stateBytesMax } from "./agent/limits.ts";
 export interface Settings {
   /** How long a record waits for company when another was just written, in milliseconds, 0 to 20. Default 0. */
   readonly commitLingerMs?: number;
-  /** Effects that run at once on this host. Default 256. */
+  /** Effects that run at once on this host; one that its machine has left does not count, even if it never ends. Default 256. */
   readonly effectsRunningMax?: number;
   /**
    * Agents kept in memory at most, over all partitions; the longest idle leave first, at each look (`settleRoundMs`).

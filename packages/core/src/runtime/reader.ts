@@ -15,7 +15,8 @@ import { DormouseError } from "../agent/errors.ts";
 import { creditEntriesMax } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { isConsumed, type Position } from "../format/partition.ts";
-import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
+import type { Entropy, Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
+import { toHex } from "../step/context.ts";
 import { insist, isPassing, type World } from "./insist.ts";
 
 export interface ReaderOptions {
@@ -155,8 +156,7 @@ export class Reader {
 
   async #readBehindBarrier(): Promise<void> {
     const { world, mailbox, partition } = this.#options;
-    const id = Array.from(world.entropy.bytes(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const bytes = encodeBatch({ source: { kind: "barrier", id }, envelopes: [] });
+    const bytes = newBarrier(world.entropy);
     let isAgain = false;
     const barrier = await insist(world, async () => {
       // It may be the stream itself that is gone.
@@ -245,4 +245,9 @@ export class Reader {
     this.#undecided = 0;
     this.#options.regressed(`${why}: partition=${this.#options.partition}`);
   }
+}
+
+/** A message that says nothing but where the stream's end is. */
+export function newBarrier(entropy: Entropy): Uint8Array {
+  return encodeBatch({ source: { kind: "barrier", id: toHex(entropy.bytes(16)) }, envelopes: [] });
 }

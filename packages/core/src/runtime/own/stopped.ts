@@ -6,10 +6,10 @@ import type { Partition } from "../../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../../agent/errors.ts";
 import { creditEntriesMax } from "../../agent/limits.ts";
 import type { App } from "../../format/app.ts";
-import { decodeBatch, encodeBatch, type Envelope } from "../../format/message.ts";
+import { decodeBatch, type Envelope } from "../../format/message.ts";
 import type { Channel, Mailbox } from "../../ports/index.ts";
-import { toHex } from "../../step/context.ts";
 import { insist, isPassing, type World } from "../insist.ts";
+import { newBarrier } from "../reader.ts";
 import { refuseReads } from "../reads.ts";
 import { publishAnswer } from "../release/reply.ts";
 
@@ -60,7 +60,7 @@ async function refuseNewAsks(
   error: ErrorData,
   signal: AbortSignal,
 ): Promise<void> {
-  const barrier = encodeBatch({ source: { kind: "barrier", id: toHex(world.entropy.bytes(16)) }, envelopes: [] });
+  const barrier = newBarrier(world.entropy);
   const { sequence } = await insist(world, () => mailbox.barrier(partition, barrier));
   const reader = mailbox.read(partition, sequence);
   signal.addEventListener("abort", () => reader.close(), { once: true });

@@ -43,7 +43,7 @@ interface Owned {
   from: number;
 }
 
-/** What memory holds of a record, of what it takes at most: text is taken for three times its length, and stands in two places. */
+/** What memory holds of a record, of what it takes at most: text is taken for three times its length, and stands twice. */
 const memoryShare = 0.25;
 /** How often a clean end settles again what came after its cut. */
 const closingSettlesMax = 3;
