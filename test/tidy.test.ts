@@ -22,8 +22,9 @@ const packageImports: Readonly<Record<string, readonly string[]>> = {
   core: [],
   local: ["core/ports"],
   s3: ["core/ports"],
+  nats: ["core/ports"],
   client: ["core/protocol", "core/ports"],
-  sdk: ["core", "core/ports", "core/protocol", "client", "local"],
+  sdk: ["core", "core/ports", "core/protocol", "client", "local", "nats", "s3"],
   cli: ["sdk", "client", "core", "core/protocol"],
   testing: ["core", "core/ports", "core/protocol", "local", "client"],
 };
@@ -43,6 +44,9 @@ const libraryFiles: Readonly<Record<string, readonly string[]>> = {
   lmdb: ["packages/local/src/"],
   "@aws-sdk/client-s3": ["packages/s3/src/sdk.ts"],
   "@smithy/signature-v4": ["packages/s3/src/client.ts"],
+  "@nats-io/transport-node": ["packages/nats/src/"],
+  "@nats-io/jetstream": ["packages/nats/src/"],
+  "@nats-io/kv": ["packages/nats/src/"],
   undici: ["packages/s3/src/client.ts"],
 };
 

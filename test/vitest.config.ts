@@ -12,6 +12,7 @@ export default defineConfig({
           name: "unit",
           include: [
             "packages/*/src/**/*.test.ts",
+            "services/*/src/**/*.test.ts",
             "examples/**/*.test.ts",
             "test/*.test.ts",
             "test/formats/**/*.test.ts",

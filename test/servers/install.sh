@@ -15,4 +15,5 @@ install() { # name, module, version
   GOBIN="$bin" CGO_ENABLED=0 go install "$2@$3"
 }
 
+install nats-server github.com/nats-io/nats-server/v2 v2.14.5
 install gofakes3 github.com/johannesboyne/gofakes3/cmd/gofakes3 v1.2.0

@@ -114,7 +114,7 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   await probeStore(world, id);
   const app = await openApp(world, { name, birth: newId(), partitions: options.partitions ?? defaultPartitions });
   await insist(world, () => options.ports.mailbox.create(app.partitions));
-  await insist(world, () => options.ports.membership.announce(id));
+  await insist(world, () => options.ports.membership.announce({ incarnation: id, facts: new Uint8Array(0) }));
   const { ports, restoreEveryStep = false, isCautious = true } = options;
   const made = {
     id,

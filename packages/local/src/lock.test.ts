@@ -138,10 +138,10 @@ test("with one host a folder, any other incarnation is dead", async () => {
   const host = await openHostFolder(newPath());
   const { membership } = host.ports;
   await expect(membership.stateOf("01OWN")).resolves.toBe("dead");
-  await membership.announce("01OWN");
+  await membership.announce({ incarnation: "01OWN", facts: new Uint8Array(0) });
   await expect(membership.stateOf("01OWN")).resolves.toBe("alive");
   await expect(membership.stateOf("01OTHER")).resolves.toBe("dead");
-  await expect(membership.alive()).resolves.toEqual(["01OWN"]);
+  await expect(membership.alive()).resolves.toMatchObject([{ incarnation: "01OWN" }]);
   await host.close();
 });
 

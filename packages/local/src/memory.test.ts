@@ -80,7 +80,7 @@ test.for([
     get: () => near.store.get("a"),
     list: () => near.store.list("a"),
     delete: () => near.store.delete(["a"]),
-    announce: () => near.membership.announce("01A"),
+    announce: () => near.membership.announce({ incarnation: "01A", facts: bytes(1) }),
   };
   await expect(calls[operation]()).rejects.toMatchObject({ kind: "unavailable", code });
 });
@@ -117,7 +117,7 @@ test("a party that has ended hears nothing more, and its calls go nowhere", asyn
   void near.store.put("a", bytes(1), { if: "any" }).then(() => heard.push("stored"));
 
   far.channel.publish("subject", bytes(1));
-  await far.membership.announce("01A");
+  await far.membership.announce({ incarnation: "01A", facts: bytes(1) });
   await far.mailbox.append(zero, bytes(1));
   await expect(far.channel.request("echo", bytes(1), 20)).rejects.toMatchObject({ code: "channel.nobody" });
   expect(heard).toEqual([]);
@@ -162,7 +162,7 @@ test("a stream's time rises even when the world's clock stands still or goes bac
 
 test("membership says what it is told, and forgets what is unknown", async () => {
   const { world, near } = openTwo();
-  await near.membership.announce("01A");
+  await near.membership.announce({ incarnation: "01A", facts: bytes(1) });
   for (const state of ["suspected", "dead", "unknown"] as const) {
     world.membershipSays("01A", state);
     await expect(near.membership.stateOf("01A")).resolves.toBe(state);

@@ -19,6 +19,7 @@ import {
   type Etag,
   type Mailbox,
   type MailboxMessage,
+  type Member,
   type Membership,
   type MemberState,
   type ObjectStore,
@@ -393,10 +394,20 @@ class Members {
   readonly states = new Map<string, MemberState>();
   readonly watchers = new Set<() => void>();
 
-  say(incarnation: string, state: MemberState): void {
+  /** Those that tell of themselves: what they tell. */
+  readonly #facts = new Map<string, Uint8Array>();
+
+  say(incarnation: string, state: MemberState, facts?: Uint8Array): void {
     if (state === "unknown") this.states.delete(incarnation);
     else this.states.set(incarnation, state);
+    if (facts !== undefined) this.#facts.set(incarnation, facts);
     for (const changed of this.watchers) changed();
+  }
+
+  alive(): readonly Member[] {
+    return [...this.#facts]
+      .filter(([incarnation]) => this.states.get(incarnation) === "alive")
+      .map(([incarnation, facts]) => ({ incarnation, facts: Uint8Array.from(facts) }));
   }
 }
 
@@ -445,13 +456,13 @@ function openMembership(members: Members, party: Party): Membership {
   const call = <T>(operation: string, about: string, effect: () => T): Promise<T> =>
     party.call({ port: "membership", operation, about }, membershipNoAnswer, effect);
   return {
-    announce: (incarnation) => call("announce", incarnation, () => members.say(incarnation, "alive")),
+    announce: ({ incarnation, facts }) => {
+      const copy = Uint8Array.from(facts);
+      return call("announce", incarnation, () => members.say(incarnation, "alive", copy));
+    },
     leave: (incarnation) => call("leave", incarnation, () => members.say(incarnation, "dead")),
     stateOf: (incarnation) => call("stateOf", incarnation, () => members.states.get(incarnation) ?? "unknown"),
-    alive: () =>
-      call("alive", "", () =>
-        [...members.states].filter(([, state]) => state === "alive").map(([incarnation]) => incarnation),
-      ),
+    alive: () => call("alive", "", () => members.alive()),
     watch(changed) {
       let isWatching = !party.hasEnded();
       const notice = (): void =>

@@ -52,7 +52,7 @@ function startToy(rig: Rig, party: string, all: readonly string[]): void {
   ports.channel.subscribe("news", () => rig.scheduler.note("heard the news", party));
   ports.channel.serve(party, (bytes) => Promise.resolve(bytes));
   ports.membership.watch(() => rig.scheduler.note("saw a change", party));
-  void forEver(() => ports.membership.announce(party));
+  void forEver(() => ports.membership.announce({ incarnation: party, facts: new Uint8Array(0) }));
   void forEver(() => ports.store.put(`object/${random.int(5)}`, ports.entropy.bytes(2), { if: "absent" }));
   void forEver(() => ports.store.delete([`object/${random.int(5)}`]));
   void forEver(() => Promise.all([1, 2, 3].map(() => ports.mailbox.append(partition, Uint8Array.of((count += 1))))));

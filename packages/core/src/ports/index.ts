@@ -12,7 +12,7 @@ export type { Channel, Unsubscribe } from "./channel.ts";
 export type { Cancel, Clock } from "./clock.ts";
 export type { Entropy } from "./entropy.ts";
 export type { Mailbox, MailboxMessage, MailboxReader, Place } from "./mailbox.ts";
-export type { Membership, MemberState } from "./membership.ts";
+export type { Member, Membership, MemberState } from "./membership.ts";
 export type { Etag, ListOptions, ObjectStore, PutAnswer, PutCondition, StoredObject } from "./object-store.ts";
 
 /** All that a host or client asks of the world. */

@@ -10,15 +10,21 @@
 
 export type MemberState = "alive" | "suspected" | "dead" | "unknown";
 
+export interface Member {
+  readonly incarnation: string;
+  /** What it tells other hosts and tools of itself; the port does not look into it. At most 64 kB. */
+  readonly facts: Uint8Array;
+}
+
 export interface Membership {
-  /** Makes this incarnation known; resolves when others can see it. */
-  announce(incarnation: string): Promise<void>;
+  /** Makes this incarnation known; resolves when others can see it. Again: it has other facts to tell. */
+  announce(member: Member): Promise<void>;
   /** Says that this incarnation has ended. */
   leave(incarnation: string): Promise<void>;
   /** What is believed now of one. */
   stateOf(incarnation: string): Promise<MemberState>;
   /** The incarnations believed alive, this one included, in any order. */
-  alive(): Promise<readonly string[]>;
+  alive(): Promise<readonly Member[]>;
   /** Calls `changed` when what `alive` or `stateOf` say may have changed. Returns how to stop that. */
   watch(changed: () => void): () => void;
 }

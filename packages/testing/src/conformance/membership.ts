@@ -1,6 +1,6 @@
 /** The promises of `Membership`, N1 to N3, as cases for every driver. */
 import assert from "node:assert/strict";
-import type { Membership } from "@dormouse/core/ports";
+import type { Member, Membership } from "@dormouse/core/ports";
 import { makeCases, type ConformanceCase } from "./conformance-case.ts";
 
 export interface OpenedMembership {
@@ -14,21 +14,21 @@ export interface OpenedMembership {
 export function membershipConformance(open: () => Promise<OpenedMembership>): readonly ConformanceCase[] {
   return makeCases(open, {
     "N1: an announced incarnation is alive for every watcher": async ({ membership, other = membership }) => {
-      await membership.announce("01A");
+      await membership.announce(member("01A"));
       assert.equal(await membership.stateOf("01A"), "alive");
       await becomes(other, async () => (await other.stateOf("01A")) === "alive");
-      assert.deepEqual([...(await other.alive())].toSorted(), ["01A"]);
+      assert.deepEqual(await namesOf(other), ["01A"]);
     },
 
     "N1: one that left is dead for every watcher, and no more among the living": async ({
       membership,
       other = membership,
     }) => {
-      await membership.announce("01A");
-      await membership.announce("01B");
+      await membership.announce(member("01A"));
+      await membership.announce(member("01B"));
       await membership.leave("01A");
       await becomes(other, async () => (await other.stateOf("01A")) === "dead");
-      await becomes(other, async () => (await other.alive()).join() === "01B");
+      await becomes(other, async () => (await namesOf(other)).join() === "01B");
       assert.equal(await other.stateOf("01B"), "alive");
     },
 
@@ -38,7 +38,7 @@ export function membershipConformance(open: () => Promise<OpenedMembership>): re
     }) => {
       let notices = 0;
       const stop = other.watch(() => (notices += 1));
-      await membership.announce("01A");
+      await membership.announce(member("01A"));
       await becomes(other, () => Promise.resolve(notices > 0));
       const before = notices;
       await membership.leave("01A");
@@ -47,9 +47,21 @@ export function membershipConformance(open: () => Promise<OpenedMembership>): re
       stop();
     },
 
+    "N1: what one tells of itself is told to every watcher, and the newest of it when it says something else": async ({
+      membership,
+      other = membership,
+    }) => {
+      const told = async (): Promise<string> => text.decode((await other.alive())[0]?.facts);
+      await membership.announce({ incarnation: "01A", facts: bytes.encode("one") });
+      await becomes(other, async () => (await told()) === "one");
+      await membership.announce({ incarnation: "01A", facts: bytes.encode("two") });
+      await becomes(other, async () => (await told()) === "two");
+      assert.deepEqual(await namesOf(other), ["01A"]);
+    },
+
     "N2: one that is silent but has not left is not called dead": async ({ membership, other = membership }) => {
-      await membership.announce("01A");
-      await membership.announce("01B");
+      await membership.announce(member("01A"));
+      await membership.announce(member("01B"));
       await membership.leave("01B");
       await becomes(other, async () => (await other.stateOf("01B")) === "dead");
       assert.notEqual(await other.stateOf("01A"), "dead");
@@ -60,6 +72,17 @@ export function membershipConformance(open: () => Promise<OpenedMembership>): re
       assert.deepEqual(await membership.alive(), []);
     },
   });
+}
+
+const bytes = new TextEncoder();
+const text = new TextDecoder();
+
+function member(incarnation: string): Member {
+  return { incarnation, facts: new Uint8Array(0) };
+}
+
+async function namesOf(membership: Membership): Promise<readonly string[]> {
+  return (await membership.alive()).map(({ incarnation }) => incarnation).toSorted();
 }
 
 /** Waits for notices until `condition` holds, asking again now and then; the runner's time-out ends it otherwise. */
