@@ -110,6 +110,7 @@ function describe(event: Observed, { paint, show }: Output): string | undefined 
       return paint("red", "the host ends: another host took its agents over");
     case "claimed":
     case "caught-up":
+    case "handed-over":
     case "activated":
     case "passivated":
     case "committed":

@@ -2,7 +2,8 @@
  * One incarnation of a host: put together, start, drain, stop.
  *
  * Owns: the incarnation's journal, its commit, its partitions, and its end.
- * Leaves to others: everything that happens to a message (`runtime/partition.ts` is where to start reading).
+ * Leaves to others: everything that happens to a message (`runtime/partition.ts` is where to start reading), which
+ * partitions it should own (`runtime/own/keeper.ts`).
  * Called by sdk and testing: `startIncarnation`.
  *
  * H1  When anything fails that no one can go on from (the journal is sealed, a partition is lost, a bug), the whole
@@ -12,31 +13,37 @@ import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import type { App } from "./format/app.ts";
+import { formatNewest } from "./format/member.ts";
 import { guarded, type Observe } from "./observe.ts";
-import type { Cancel, Clock, Ports } from "./ports/index.ts";
+import type { Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
 import { type ActorOverrides, Registry } from "./step/registry.ts";
 import { openApp } from "./runtime/app.ts";
 import { Caution } from "./runtime/caution.ts";
 import { Commit } from "./runtime/commit.ts";
 import { makeIds } from "./runtime/ids.ts";
-import { insist, type Patience, whyFailed, type World } from "./runtime/insist.ts";
-import { Journal, RecordObjects } from "./runtime/journal.ts";
-import { claim, type Claimant, type Owned } from "./runtime/own/claim.ts";
+import { insist, type World } from "./runtime/insist.ts";
+import { Journal } from "./runtime/journal.ts";
+import type { Owned } from "./runtime/own/claim.ts";
+import { type HostStatus, serveControl } from "./runtime/own/control.ts";
+import { Keeper } from "./runtime/own/keeper.ts";
 import { probeStore } from "./runtime/own/probe.ts";
 import { serveStopped } from "./runtime/own/stopped.ts";
-import { Seals } from "./runtime/own/takeover.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
+import { HostPatience } from "./runtime/patience.ts";
 import { serveReads } from "./runtime/reads.ts";
 import { Effects } from "./runtime/release/effect.ts";
 import { decodeTaken, takenSubject } from "./runtime/release/reply.ts";
 import { Settler } from "./runtime/settle/settler.ts";
+import { supervise } from "./runtime/supervise.ts";
 
 export interface IncarnationOptions {
   readonly agents: readonly AnyAgentDefinition[];
   readonly ports: Ports;
   /** Default `"default"`. */
   readonly app?: string;
+  /** What people know it by, such as the machine's name. Default: none. */
+  readonly name?: string;
   /** Partitions of an app that is not there yet. Default 8. */
   readonly partitions?: number;
   readonly settings?: Settings;
@@ -61,6 +68,8 @@ export interface Incarnation {
   drain(): Promise<void>;
   /** Drops everything, as a crash does. */
   kill(): void;
+  /** How it is now: whether it is ready, and why not. */
+  status(): HostStatus;
   /** What it does now, for tests and shutdown: whether anything is open, running or waiting to be released. */
   activity(): Activity;
   /** Settles all partitions now. */
@@ -88,12 +97,10 @@ export interface AwaitedEffect {
 }
 
 const defaultPartitions = 8;
-/** How long a store or mailbox may fail while a host starts or drains, in milliseconds. */
-const patienceMs = 10_000;
-const failingToldMs = 5_000;
 
 /**
- * Starts one incarnation that owns every partition of the app.
+ * Starts one incarnation. It resolves when it has caught up with every partition that is placed on it, but for those that
+ * other hosts are still to hand over.
  *
  * @throws DormouseError `invalid`: a definition, setting or store is not fit; `corrupt`: something stored cannot be read;
  * `unavailable` (`host.gave-up`): the store or mailbox failed for ten seconds.
@@ -107,17 +114,17 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   const name = options.app ?? "default";
   checkName("app", name);
   const life = new AbortController();
-  const patience = makePatience(options.ports.clock, observe);
+  const patience = new HostPatience(options.ports.clock, observe);
   const world: World = { ...options.ports, signal: life.signal, patience };
   const newId = makeIds(options.ports);
   const id = newId();
   await probeStore(world, id);
   const app = await openApp(world, { name, birth: newId(), partitions: options.partitions ?? defaultPartitions });
   await insist(world, () => options.ports.mailbox.create(app.partitions));
-  await insist(world, () => options.ports.membership.announce({ incarnation: id, facts: new Uint8Array(0) }));
   const { ports, restoreEveryStep = false, isCautious = true } = options;
   const made = {
     id,
+    name: options.name ?? "",
     app,
     ports,
     world,
@@ -135,31 +142,28 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   return host;
 }
 
-/** Says every few seconds that the world does not answer: nothing else tells, while everything waits for it. */
-function makePatience(clock: Clock, observe: Observe): Patience {
-  let toldAt = -Infinity;
-  const failing = (failedMs: number, cause: unknown): void => {
-    if (clock.monotonic() - toldAt < failingToldMs) return;
-    toldAt = clock.monotonic();
-    const text = `the store or mailbox has failed for ${Math.round(failedMs / 1_000)} s, everything waits: ${whyFailed(cause)}`;
-    observe({ kind: "warned", about: "store", text });
-  };
-  return { ms: patienceMs, failing };
-}
-
 interface HostOptions {
   readonly id: string;
+  readonly name: string;
   readonly app: App;
   readonly ports: Ports;
   readonly world: World;
   readonly life: AbortController;
-  readonly patience: Patience;
+  readonly patience: HostPatience;
   readonly settings: ResolvedSettings;
   readonly observe: Observe;
   readonly registry: Registry;
   readonly newId: () => string;
   readonly restoreEveryStep: boolean;
   readonly isCautious: boolean;
+}
+
+/** A partition of this host: its loop, until it is given up. */
+interface Held {
+  readonly loop: PartitionLoop;
+  readonly life: AbortController;
+  readonly stops: readonly (() => void)[];
+  isCaughtUp: boolean;
 }
 
 class Host implements Incarnation {
@@ -171,10 +175,14 @@ class Host implements Incarnation {
   readonly #journal: Journal;
   readonly #effects: Effects;
   readonly #settler: Settler;
-  readonly #loops = new Map<Partition, PartitionLoop>();
-  readonly #stops: Cancel[] = [];
-  #caution: Caution;
-  #unreadable = 0;
+  readonly #keeper: Keeper;
+  readonly #caution: Caution;
+  readonly #held = new Map<Partition, Held>();
+  /** Partitions that cannot be read: what refuses whoever asks. */
+  readonly #refusals = new Map<Partition, () => void>();
+  readonly #catchingUp = new Set<Promise<void>>();
+  #state: HostStatus["state"] = "starting";
+  #stopControl: () => void = () => undefined;
   #drained: Promise<void> | undefined;
   #end: (error: DormouseError | undefined) => void = () => undefined;
 
@@ -183,7 +191,8 @@ class Host implements Incarnation {
     this.id = options.id;
     this.app = options.app;
     this.ended = new Promise((resolve) => (this.#end = resolve));
-    const { world, settings, observe, registry } = options;
+    const { world, ports, settings, observe, registry } = options;
+    const failed = (error: unknown): void => this.#fail(error);
     this.#journal = new Journal(world, options.id);
     this.#commit = new Commit({
       clock: world.clock,
@@ -193,10 +202,11 @@ class Host implements Incarnation {
         observe({ kind: "committed", ...record });
         this.#settler.committed(record.bytes, bytesAtMost);
       },
-      failed: (error) => this.#fail(error),
+      failed,
     });
-    this.#caution = new Caution(0, (error) => this.#fail(error));
+    this.#caution = new Caution(failed);
     this.#effects = new Effects({
+      placeOf: (agent) => partitionOf(agent, this.app.partitions),
       runningMax: settings.effectsRunningMax,
       run: ({ agent, effect, address, signal }) => {
         const known = registry.find(parseAddress(agent).type, this.#pathOf(agent));
@@ -210,7 +220,7 @@ class Host implements Incarnation {
         observe({ kind: "effect-ended", agent: call.agent, address: call.address, isOk: result.ok });
         this.#loopOf(call.agent)?.effectEnded(call, result);
       },
-      failed: (error) => this.#fail(error),
+      failed,
     });
     this.#settler = new Settler({
       world,
@@ -218,11 +228,30 @@ class Host implements Incarnation {
       app: options.app,
       journal: this.#journal,
       commit: this.#commit,
-      mailbox: options.ports.mailbox,
+      mailbox: ports.mailbox,
       settings,
       observe,
-      failed: (error) => this.#fail(error),
+      gone: (loop) => this.#letGo(loop.partition),
+      failed,
       passivateAfterMs: (agent) => registry.find(parseAddress(agent).type, [])?.definition.passivateAfterMs ?? 30_000,
+    });
+    this.#keeper = new Keeper({
+      world,
+      membership: ports.membership,
+      channel: ports.channel,
+      incarnation: options.id,
+      app: options.app,
+      journal: this.#journal,
+      facts: { name: options.name, format: formatNewest, types: registry.versions() },
+      graceMs: settings.drainMs,
+      owned: () => [...this.#held.keys()],
+      own: (claims) => this.#own(claims),
+      stopped: (partition, cause) => this.#refuse(partition, cause),
+      forget: (partition) => this.#stopRefusing(partition),
+      holdEffects: (partitions) => this.#effects.hold(partitions),
+      hasEffects: (partition) => this.#effects.isRunning(partition),
+      handOver: (partitions) => this.#settler.handOver(partitions),
+      failed,
     });
   }
 
@@ -233,78 +262,52 @@ class Host implements Incarnation {
       this.kill();
       throw error;
     }
-    this.#options.patience.ms = Infinity;
+    this.#options.patience.lift();
+    this.#state = "running";
     this.#settler.start();
-    if (this.#caution.isOn) this.#endCaution().catch((thrown: unknown) => this.#fail(thrown));
   }
 
   async #start(): Promise<void> {
-    const { world, app, id, isCautious, life } = this.#options;
-    const partitions = Array.from({ length: app.partitions }, (_, partition) => partition as Partition);
-    const claimant = {
-      world,
-      incarnation: id,
-      from: 0,
-      seals: new Seals(world, id),
-      objects: new RecordObjects(world),
-    };
-    const claims = await Promise.all(partitions.map((partition) => this.#claim(claimant, partition)));
-    const owned = claims.filter((one) => one !== undefined);
-    const deaths = isCautious ? Math.max(0, ...owned.map((one) => one.deaths)) : 0;
-    this.#caution = new Caution(deaths, (error) => this.#fail(error));
-    if (this.#caution.isOn) this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
-    for (const one of owned) this.#own(one);
-    const areStarted = Promise.all([...this.#loops.values()].map((loop) => loop.start()));
+    const { app, life, ports } = this.#options;
+    this.#stopControl = serveControl(ports.channel, app, this.id, {
+      status: () => this.status(),
+      drain: () => void this.drain(),
+    });
+    const isStarted = this.#keeper.start().then(() => Promise.all(this.#catchingUp));
     // It may be sealed while it catches up: nobody would tell its starter.
-    const error = await Promise.race([areStarted.then(() => undefined), this.ended]);
+    const error = await Promise.race([isStarted.then(() => undefined), this.ended]);
     if (life.signal.aborted) {
       throw error ?? new DormouseError("closed", "host.closed", "the host has ended; start another");
     }
   }
 
-  /**
-   * `undefined` for a partition whose object or records cannot be read: nobody can know what it held, so it stops, and
-   * no other (D9). A host that cannot have any does not start.
-   */
-  async #claim(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
-    const { world, ports, app, observe } = this.#options;
-    try {
-      return await claim(claimant, partition);
-    } catch (error) {
-      if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
-      this.#unreadable += 1;
-      if (this.#unreadable === app.partitions) throw error;
-      observe({
-        kind: "skipped",
-        partition,
-        why: "this partition cannot be read and stops",
-        error: encodeError(error),
-      });
-      const { mailbox, channel } = ports;
-      this.#stops.push(serveStopped({ world, mailbox, channel, app, partition, cause: error }));
-      return undefined;
+  /** These are ours from now on, all at once: deaths of their owners are held against what was under way in any. */
+  #own(claims: readonly Owned[]): void {
+    const { isCautious, life } = this.#options;
+    if (life.signal.aborted || claims.length === 0) return;
+    const deaths = isCautious ? Math.max(...claims.map((one) => one.deaths)) : 0;
+    if (this.#caution.begin(deaths)) {
+      this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
     }
+    const loops = claims.map((owned) => this.#hold(owned));
+    for (const held of loops) {
+      const caughtUp = held.loop.start().then(() => {
+        held.isCaughtUp = true;
+        this.#catchingUp.delete(caughtUp);
+      });
+      this.#catchingUp.add(caughtUp);
+    }
+    if (this.#caution.isOn) void supervise(() => this.#endCaution(), (error) => this.#fail(error));
   }
 
-  /** A settle after all that was under way shows that the host can live with it. */
-  async #endCaution(): Promise<void> {
-    await this.#caution.idle();
-    if (this.#options.life.signal.aborted) return;
-    await this.#settler.settleAll();
-    this.#caution.end();
-    this.#say("all that was under way when hosts died is done");
-  }
-
-  #say(text: string): void {
-    this.#options.observe({ kind: "warned", about: "caution", text });
-  }
-
-  #own(owned: Owned): void {
+  #hold(owned: Owned): Held {
     const { ports, app, world, observe, registry } = this.#options;
     const { partition, epoch, state, tails } = owned;
+    const life = new AbortController();
     const loop = new PartitionLoop({
       ...this.#options,
       ...ports,
+      world: { ...world, signal: life.signal },
       partition,
       epoch,
       state,
@@ -314,16 +317,93 @@ class Host implements Incarnation {
       caution: this.#caution,
       failed: (error) => this.#fail(error),
     });
-    this.#loops.set(partition, loop);
-    this.#settler.add(loop, { etag: owned.etag, chain: owned.chain });
-    this.#stops.push(
+    const stops = [
       serveReads(ports.channel, app, world, registry, loop),
       ports.channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {
         const taken = decodeTaken(bytes);
         if (taken !== undefined) loop.confirmed(taken.by, taken.upTo);
       }),
-    );
+    ];
+    const held = { loop, life, stops, isCaughtUp: false };
+    this.#held.set(partition, held);
+    this.#settler.add(loop, { etag: owned.etag, chain: owned.chain });
     observe({ kind: "claimed", partition, epoch, records: owned.records });
+    return held;
+  }
+
+  /** A partition is another's, or nobody's, from now on. */
+  #letGo(partition: Partition): void {
+    const held = this.#held.get(partition);
+    if (held === undefined) return;
+    this.#held.delete(partition);
+    held.life.abort();
+    for (const stop of held.stops) stop();
+    this.#options.observe({ kind: "handed-over", partition });
+  }
+
+  /**
+   * Nobody can know what a partition held whose object or records cannot be read: it stops, and no other (D9). A host that
+   * cannot read any does not start.
+   */
+  #refuse(partition: Partition, cause: DormouseError): void {
+    const { world, ports, app, observe } = this.#options;
+    const { mailbox, channel } = ports;
+    this.#refusals.set(partition, serveStopped({ world, mailbox, channel, app, partition, cause }));
+    if (this.#refusals.size === app.partitions) throw cause;
+    const why = "this partition cannot be read and stops";
+    observe({ kind: "skipped", partition, why, error: encodeError(cause) });
+  }
+
+  #stopRefusing(partition: Partition): void {
+    this.#refusals.get(partition)?.();
+    this.#refusals.delete(partition);
+  }
+
+  /** A settle after all that was under way shows that the host can live with it. */
+  async #endCaution(): Promise<void> {
+    await Promise.all(this.#catchingUp);
+    await this.#caution.idle();
+    if (this.#options.life.signal.aborted) return;
+    await this.#settler.settleAll();
+    if (!this.#caution.end()) return;
+    this.#say("all that was under way when hosts died is done");
+  }
+
+  #say(text: string): void {
+    this.#options.observe({ kind: "warned", about: "caution", text });
+  }
+
+  status(): HostStatus {
+    const { app, id, name } = this.#options;
+    const held = [...this.#held.values()];
+    const reason = this.#whyNotReady(held);
+    let quarantined = 0;
+    let shelved = 0;
+    for (const { loop } of held) {
+      quarantined += loop.state.quarantine.size;
+      for (const envelopes of loop.state.shelf.values()) shelved += envelopes.length;
+    }
+    return {
+      state: this.#state,
+      incarnation: id,
+      name,
+      isReady: reason === undefined,
+      reason,
+      partitions: { owned: held.length, wanted: this.#keeper.wanted, total: app.partitions },
+      agents: held.reduce((sum, { loop }) => sum + loop.activations.size, 0),
+      effects: this.#effects.size,
+      quarantined,
+      shelved,
+    };
+  }
+
+  #whyNotReady(held: readonly Held[]): string | undefined {
+    if (this.#state !== "running") return `the host is ${this.#state}`;
+    const behind = held.filter(({ isCaughtUp }) => !isCaughtUp).length;
+    if (behind > 0) return `it reads what waited in ${behind} partitions`;
+    if (this.#keeper.awaited > 0) return `other hosts are still to hand over ${this.#keeper.awaited} partitions`;
+    if (this.#refusals.size > 0) return `${this.#refusals.size} partitions cannot be read`;
+    return this.#options.patience.reason();
   }
 
   drain(): Promise<void> {
@@ -332,17 +412,16 @@ class Host implements Incarnation {
   }
 
   async #drain(): Promise<void> {
-    const { world, settings, life, patience } = this.#options;
+    const { world, ports, life, patience } = this.#options;
     if (life.signal.aborted) return;
-    patience.ms = patienceMs;
-    for (const loop of this.#loops.values()) loop.stop();
-    // What runs may end, so that it need not run again elsewhere; what takes longer goes on there.
-    const grace = new Promise<void>((resolve) => this.#stops.push(world.clock.schedule(settings.drainMs, resolve)));
-    await Promise.race([this.#effects.drain(), grace]);
-    this.#effects.stop();
+    patience.limit();
+    this.#state = "draining";
+    await this.#keeper.leave();
+    // Those that nobody could settle are left to whoever seals this journal.
+    for (const { loop } of this.#held.values()) loop.close();
+    this.#settler.stop();
     await this.#commit.drain();
-    await this.#settler.close();
-    await insist(world, () => this.#options.ports.membership.leave(this.id));
+    await insist(world, () => ports.membership.leave(this.id));
     this.#stop(undefined);
   }
 
@@ -351,14 +430,13 @@ class Host implements Incarnation {
   }
 
   activity(): Activity {
-    let agents = 0;
-    for (const loop of this.#loops.values()) agents += loop.activations.size;
     const awaited = Array.from(this.#effects.calls(), ({ agent, address, effect: { src, attempt } }) => ({
       agent,
       src,
       address,
       attempt,
     }));
+    const agents = [...this.#held.values()].reduce((sum, { loop }) => sum + loop.activations.size, 0);
     return { agents, effects: this.#effects.size, awaited };
   }
 
@@ -375,7 +453,7 @@ class Host implements Incarnation {
   }
 
   #loopOf(agent: Address): PartitionLoop | undefined {
-    return this.#loops.get(partitionOf(agent, this.app.partitions));
+    return this.#held.get(partitionOf(agent, this.app.partitions))?.loop;
   }
 
   #pathOf(agent: Address): readonly string[] {
@@ -396,15 +474,24 @@ class Host implements Incarnation {
         ? { kind: "sealed", incarnation: this.id }
         : { kind: "failed", error: encodeError(error) },
     );
+    // For speed alone: who is not told finds it silent.
+    this.#options.ports.membership.leave(this.id).catch(() => undefined);
     this.#stop(error);
   }
 
   #stop(error: DormouseError | undefined): void {
+    this.#state = "ended";
     this.#options.life.abort();
-    for (const loop of this.#loops.values()) loop.stop();
+    for (const { loop, life, stops } of this.#held.values()) {
+      loop.stop();
+      life.abort();
+      for (const stop of stops) stop();
+    }
+    for (const partition of this.#refusals.keys()) this.#stopRefusing(partition);
+    this.#keeper.stop();
     this.#effects.stop();
     this.#settler.stop();
-    for (const stop of this.#stops.splice(0)) stop();
+    this.#stopControl();
     this.#end(error);
   }
 }

@@ -5,6 +5,8 @@ import { encodeError, type ErrorData } from "./agent/errors.ts";
 export type Observed =
   | { readonly kind: "claimed"; readonly partition: Partition; readonly epoch: number; readonly records: number }
   | { readonly kind: "caught-up"; readonly partition: Partition }
+  /** Given up: another host may take it at once. */
+  | { readonly kind: "handed-over"; readonly partition: Partition }
   | { readonly kind: "regressed"; readonly partition: Partition; readonly why: string }
   | { readonly kind: "activated"; readonly agent: Address; readonly seq: number }
   | { readonly kind: "passivated"; readonly agent: Address; readonly seq: number }

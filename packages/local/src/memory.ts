@@ -19,8 +19,6 @@ import {
   type Etag,
   type Mailbox,
   type MailboxMessage,
-  type Member,
-  type Membership,
   type MemberState,
   type ObjectStore,
   type Partition,
@@ -38,9 +36,9 @@ import {
   mailboxInterrupted,
   mailboxNoAck,
   mailboxNoStream,
-  membershipNoAnswer,
   storeNoAnswer,
 } from "./errors.ts";
+import { type Heartbeats, Members } from "./memory-members.ts";
 import { PullReader } from "./reader.ts";
 import { directWire, LostAnswer, type Call, type Wire } from "./wire.ts";
 
@@ -81,15 +79,16 @@ export class MemoryWorld {
   readonly #clock: Pick<Clock, "now">;
   readonly #streams = new Map<number, Stream>();
   readonly #objects = new Objects();
-  readonly #members = new Members();
+  readonly #members: Members;
   readonly #subjects = new Subjects();
   readonly #parties = new Map<string, Set<Party>>();
   #streamsMade = 0;
   #lastAt = 0;
 
   /** @param clock - The world's own time, which the streams stamp messages with; no party's. */
-  constructor(clock: Pick<Clock, "now">) {
+  constructor(clock: Pick<Clock, "now">, heartbeats?: Heartbeats) {
     this.#clock = clock;
+    this.#members = new Members(clock, heartbeats);
   }
 
   /** The ports as `party` sees them. One name may be opened again, also after it has ended. */
@@ -100,16 +99,23 @@ export class MemoryWorld {
     return {
       mailbox: this.#mailbox(member),
       store: openStore(this.#objects, member),
-      membership: openMembership(this.#members, member),
+      membership: this.#members.open(member),
       channel: openChannel(this.#subjects, member),
       clock: options.clock,
       entropy: options.entropy,
     };
   }
 
-  /** Ends a party as a crash ends a process: at once, and without a word to anyone, membership included (W4). */
-  end(party: string): void {
-    for (const member of this.#parties.get(party) ?? []) member.end();
+  /**
+   * Ends a party as a crash ends a process: at once, and without a word to anyone (W4).
+   *
+   * @param isKnown - Whether membership knows at once, as of a killed process; else it only falls silent. Default: true.
+   */
+  end(party: string, isKnown: boolean = true): void {
+    for (const member of this.#parties.get(party) ?? []) {
+      member.end();
+      if (isKnown) this.#members.ended(member);
+    }
     this.#parties.delete(party);
   }
 
@@ -390,27 +396,6 @@ class Objects {
   }
 }
 
-class Members {
-  readonly states = new Map<string, MemberState>();
-  readonly watchers = new Set<() => void>();
-
-  /** Those that tell of themselves: what they tell. */
-  readonly #facts = new Map<string, Uint8Array>();
-
-  say(incarnation: string, state: MemberState, facts?: Uint8Array): void {
-    if (state === "unknown") this.states.delete(incarnation);
-    else this.states.set(incarnation, state);
-    if (facts !== undefined) this.#facts.set(incarnation, facts);
-    for (const changed of this.watchers) changed();
-  }
-
-  alive(): readonly Member[] {
-    return [...this.#facts]
-      .filter(([incarnation]) => this.states.get(incarnation) === "alive")
-      .map(([incarnation, facts]) => ({ incarnation, facts: Uint8Array.from(facts) }));
-  }
-}
-
 interface Subscription {
   deliver(bytes: Uint8Array): void;
 }
@@ -447,32 +432,6 @@ function openStore(objects: Objects, party: Party): ObjectStore {
       const doomed = [...names];
       return party.call({ port: "store", operation: "delete", about: doomed.join(" ") }, storeNoAnswer, () => {
         for (const name of doomed) objects.delete(name);
-      });
-    },
-  };
-}
-
-function openMembership(members: Members, party: Party): Membership {
-  const call = <T>(operation: string, about: string, effect: () => T): Promise<T> =>
-    party.call({ port: "membership", operation, about }, membershipNoAnswer, effect);
-  return {
-    announce: ({ incarnation, facts }) => {
-      const copy = Uint8Array.from(facts);
-      return call("announce", incarnation, () => members.say(incarnation, "alive", copy));
-    },
-    leave: (incarnation) => call("leave", incarnation, () => members.say(incarnation, "dead")),
-    stateOf: (incarnation) => call("stateOf", incarnation, () => members.states.get(incarnation) ?? "unknown"),
-    alive: () => call("alive", "", () => members.alive()),
-    watch(changed) {
-      let isWatching = !party.hasEnded();
-      const notice = (): void =>
-        party.push({ port: "membership", operation: "changed", about: "" }, () => {
-          if (isWatching) changed();
-        });
-      if (isWatching) members.watchers.add(notice);
-      return stopOnce(party, () => {
-        isWatching = false;
-        members.watchers.delete(notice);
       });
     },
   };

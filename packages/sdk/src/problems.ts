@@ -35,6 +35,7 @@ function problemText(event: Observed): string | undefined {
       return "the host ends: another host took its agents over";
     case "claimed":
     case "caught-up":
+    case "handed-over":
     case "activated":
     case "passivated":
     case "logged":

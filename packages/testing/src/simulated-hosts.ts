@@ -1,13 +1,14 @@
 /**
- * The hosts of a simulated world: one process after the other, and now and then two at once.
+ * The hosts of a simulated world: as many processes as the run wants, each begun anew a while after its end.
  *
  * Owns: which processes live, when the next one begins, how each came to its end.
  * Leaves to others: what ends them (`faults.ts`), what they do (the runtime, unchanged).
  *
  * H1  Each process is a party of its own: a party that has ended never runs again.
- * H2  While faults go on, the next process begins when none is left, after a while. From `calm` on one begins at once.
+ * H2  While faults go on, the next process begins when fewer are left than wanted, after a while. From `calm` on, at once
+ *     when none is left.
  * H3  Now and then, while faults go on, a process runs without one of the agent types, as in a rolling deploy.
- * H4  A process that is sealed begins a new incarnation if no other process lives, else it exits.
+ * H4  A process that is sealed begins a new incarnation, or exits, as its operator has it.
  */
 import {
   type ActorOverrides,
@@ -35,7 +36,9 @@ export interface SimulatedHostsOptions {
   readonly settings: Settings;
   readonly partitions: number;
   readonly isCautious: boolean;
-  /** Told when a process begins because none was left. */
+  /** How many processes live at once, as long as none has ended. */
+  readonly count: number;
+  /** Told when a process begins because too few were left. */
   readonly restarted?: () => void;
   /** Told when a process begins that lacks an agent type. */
   readonly lacking?: () => void;
@@ -52,6 +55,9 @@ const pauseMsMax = 30_000;
 const sealedPauseMsMax = 5_000;
 const drainMsMax = 120_000;
 const lackingShare = 0.15;
+/** Of processes that end, those of which membership does not know at once. */
+const silentShare = 0.3;
+const exitShare = 0.3;
 
 export class SimulatedHosts {
   /** The app, as the first process that came up found or made it. */
@@ -77,12 +83,13 @@ export class SimulatedHosts {
     return [...this.#living.keys()];
   }
 
-  /** What the youngest process holds, if it is up. */
-  atRest(): { readonly party: string; readonly agentsInMemory: number; readonly effects: number } | undefined {
-    const youngest = [...this.#living.values()].at(-1);
-    if (youngest?.incarnation === undefined) return undefined;
-    const { agents, effects } = youngest.incarnation.activity();
-    return { party: youngest.party, agentsInMemory: agents, effects };
+  /** What those hold that are up. */
+  atRest(): readonly { readonly party: string; readonly agentsInMemory: number; readonly effects: number }[] {
+    return [...this.#living.values()].flatMap(({ party, incarnation }) => {
+      if (incarnation === undefined) return [];
+      const { agents, effects } = incarnation.activity();
+      return [{ party, agentsInMemory: agents, effects }];
+    });
   }
 
   /** Begins a process. */
@@ -162,7 +169,7 @@ export class SimulatedHosts {
       process.incarnation = undefined;
       if (process.isDraining) return;
       const isSealed = error instanceof DormouseError && error.kind === "sealed";
-      if (!isSealed || this.#living.size > 1) return this.#exit(process, endOf(error));
+      if (!isSealed || this.#random.chance(exitShare)) return this.#exit(process, endOf(error));
       await this.#sleep(process.party, 1 + this.#random.int(sealedPauseMsMax));
     }
   }
@@ -211,20 +218,21 @@ export class SimulatedHosts {
   /** A party was ended from outside. */
   #ended(party: string): void {
     const { world, witness } = this.#options;
-    world.end(party);
+    world.end(party, !this.#random.chance(silentShare));
     if (!this.#living.delete(party)) return;
     witness.observe({ type: "host-ended", party, why: { is: "crashed" } });
     this.#beginNext();
   }
 
   #beginNext(): void {
-    if (this.#living.size > 0) return;
+    const isEnough = (): boolean => this.#living.size >= (this.#isCalm ? 1 : this.#options.count);
+    if (isEnough()) return;
     const delayMs = this.#isCalm ? 1 : this.#random.skewed(1, pauseMsMax);
     this.#options.scheduler.add({
       label: "a host is to begin",
       delayMs,
       run: () => {
-        if (this.#living.size > 0) return;
+        if (isEnough()) return;
         this.#options.restarted?.();
         this.begin();
       },
@@ -259,6 +267,8 @@ function labelOf(event: Observed): string | undefined {
       return `owns partition ${event.partition} at epoch ${event.epoch}, ${event.records} records read`;
     case "regressed":
       return `regressed: ${event.why}`;
+    case "handed-over":
+      return `handed over partition ${event.partition}`;
     case "caught-up":
       return `caught up with partition ${event.partition}`;
     case "stepped":

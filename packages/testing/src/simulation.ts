@@ -15,8 +15,7 @@
  * A run ends in one of three ways, kept apart: it finished, with or without violations; it threw (`SimulationError`: a
  * crash or stall of the code under test); its process died.
  *
- * Does not simulate yet: hosts that each own some partitions, hand-off, a membership that anyone listens to, listings
- * that lag, torn local writes.
+ * Does not simulate yet: listings that lag, torn local writes.
  */
 import type { AnyAgentDefinition, Settings } from "@dormouse/core";
 import type { App } from "@dormouse/core/protocol";
@@ -124,6 +123,7 @@ const calmRoundMs = 3_000;
 const restRoundMs = 40_000;
 const restMsMax = 300_000;
 const clockStepMsMax = 60_000;
+const hostsMost = 5;
 
 /**
  * Runs one seed.
@@ -153,6 +153,7 @@ class Simulation {
   readonly #workloads: readonly Workload[];
   readonly #checkers: readonly Checker[];
   #app: App | undefined;
+  #hostsWanted = 1;
   #haveClientsEnded = false;
   #eventsOfFaults = 0;
 
@@ -173,7 +174,7 @@ class Simulation {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
       },
     });
-    this.#world = new MemoryWorld(scheduler.clockFor("servers"));
+    this.#world = new MemoryWorld(scheduler.clockFor("servers"), { everyMs: 3_000, suspectedMs: 15_000 });
     this.#workloads = (options.workloads ?? ((drawn) => drawWorkloads(drawn)))(random.fork("workloads"));
     const agents = this.#workloads.flatMap((workload) => workload.agents);
     this.#checkers = options.checkers ?? [
@@ -198,6 +199,7 @@ class Simulation {
       settings: options.settings ?? drawSettings(random.fork("settings")),
       partitions: random.pick([1, 2, 3, 4]),
       isCautious: random.chance(0.3),
+      count: (this.#hostsWanted = random.pick([1, 1, 2, 3, 4])),
       restarted: () => this.#faults.count("host-restarted"),
       lacking: () => this.#faults.count("type-missing"),
     });
@@ -212,7 +214,7 @@ class Simulation {
   async disturb(): Promise<void> {
     const { durationMs = durationMsDefault, eventsMax } = this.#options;
     this.#startSpells();
-    this.#hosts.begin();
+    for (let count = 0; count < this.#hostsWanted; count += 1) this.#hosts.begin();
     void this.#hosts.app.then((app) => (this.#app = app));
     const ended = this.#clients.run(this.#hosts.app);
     void ended.then(() => (this.#haveClientsEnded = true));
@@ -279,8 +281,7 @@ class Simulation {
   async #lookAtRest(): Promise<readonly Violation[]> {
     for (let waitedMs = 0; ; waitedMs += restRoundMs) {
       await this.#scheduler.run({ forMs: restRoundMs });
-      const rest = this.#hosts.atRest();
-      if (rest !== undefined) this.#witness.observe({ type: "at-rest", ...rest });
+      for (const rest of this.#hosts.atRest()) this.#witness.observe({ type: "at-rest", ...rest });
       const violations = this.#checkers.flatMap((checker) => checker.finish());
       if (waitedMs >= restMsMax || !violations.some(({ mayPass }) => mayPass)) return violations;
     }
@@ -348,7 +349,7 @@ class Simulation {
   #castSecondHost(random: Random): boolean {
     const living = this.#hosts.living();
     const [first] = living;
-    if (first === undefined || living.length > 1) return false;
+    if (first === undefined || living.length > hostsMost) return false;
     if (random.chance(0.5)) this.#scheduler.pause(first, random.skewed(10, 60_000));
     this.#hosts.begin();
     return true;

@@ -19,7 +19,10 @@ export interface Member {
 export interface Membership {
   /** Makes this incarnation known; resolves when others can see it. Again: it has other facts to tell. */
   announce(member: Member): Promise<void>;
-  /** Says that this incarnation has ended. */
+  /**
+   * Says that this incarnation has ended. From the call on this process shows no sign of its life, so that it is suspected
+   * in time even if the word is lost.
+   */
   leave(incarnation: string): Promise<void>;
   /** What is believed now of one. */
   stateOf(incarnation: string): Promise<MemberState>;

@@ -39,23 +39,36 @@ const aloneMsMin = 50;
 const aloneMsMax = 2_000;
 
 export class Caution {
-  /** How long an agent's effects are alone, in milliseconds: the longer, the more hosts died in a row. */
-  readonly aloneMs: number;
   readonly #queue: Lone[] = [];
   /** How much each agent has in the queue. */
   readonly #queued = new Map<Address, number>();
   /** What came since, in order. */
   #later: { readonly agent: Address; readonly run: () => boolean }[] = [];
   readonly #failed: (error: unknown) => void;
-  #isOn: boolean;
+  #aloneMs = aloneMsMin;
+  #isOn = false;
   #isRunning = false;
   readonly #idleWaiters: (() => void)[] = [];
 
-  /** @param deaths - How many owners before this host died in a row since the last settle. */
-  constructor(deaths: number, failed: (error: unknown) => void) {
-    this.#isOn = deaths >= deathsCautiousMin;
+  constructor(failed: (error: unknown) => void) {
     this.#failed = failed;
-    this.aloneMs = Math.min(aloneMsMax, aloneMsMin * 2 ** Math.max(0, deaths - deathsCautiousMin));
+  }
+
+  /**
+   * Partitions were taken whose owners died; whether that is reason for caution.
+   *
+   * @param deaths - How many owners of one died in a row since its last settle.
+   */
+  begin(deaths: number): boolean {
+    if (deaths < deathsCautiousMin) return false;
+    this.#isOn = true;
+    this.#aloneMs = Math.max(this.#aloneMs, Math.min(aloneMsMax, aloneMsMin * 2 ** (deaths - deathsCautiousMin)));
+    return true;
+  }
+
+  /** How long an agent's effects are alone, in milliseconds: the longer, the more hosts died in a row. */
+  get aloneMs(): number {
+    return this.#aloneMs;
   }
 
   /** Until the queue is empty: what comes for an agent must not overtake what waits for it here (D1). */
@@ -96,9 +109,11 @@ export class Caution {
     if (this.#isRunning) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** A settle has shown that the host lives with all that it took. */
-  end(): void {
+  /** A settle has shown that the host lives with all that it took; whether that is so, and ended it. */
+  end(): boolean {
+    if (!this.#isOn || this.#isRunning) return false;
     this.#isOn = false;
+    return true;
   }
 
   async #run(): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * Owns: the open record (entries by partition, in the order they were added), and the loop that writes it.
  * Leaves to others: how a record is stored (`journal.ts`), what it causes (each entry's `release`).
- * Called by partitions: `add`, `touch`, `cut`, `isFull`, `room`; by host: `drain`; by settler: `close`.
+ * Called by partitions: `add`, `touch`, `cut`, `isFull`, `room`; by host: `drain`.
  *
  * G1  Entries are released only when their record is durable, in the order they were added (D3).
  * G2  A part's position is read when its record closes: all that it says is decided is in this record or before it (D4).
@@ -65,7 +65,7 @@ export class Commit {
   readonly #touched = new Set<Committing>();
   #cuts: Cut[] = [];
   #isRunning = false;
-  /** It failed, or was closed: nothing more is taken or released. */
+  /** It failed: nothing more is taken or released. */
   #isOver = false;
   #roomWaiters: (() => void)[] = [];
   #idleWaiters: (() => void)[] = [];
@@ -118,12 +118,6 @@ export class Commit {
     while (this.isFull()) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
   }
 
-  /** Takes no more; what is in the open record is not written. */
-  close(): void {
-    this.#drop();
-    wake(this.#roomWaiters);
-  }
-
   /** Resolves when nothing is open and nothing is being written. */
   async drain(): Promise<void> {
     if (this.#isRunning) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
@@ -137,6 +131,7 @@ export class Commit {
   }
 
   async #write(): Promise<void> {
+    let cuts: Cut[] = [];
     try {
       while (this.#queue.length > 0 || this.#cuts.length > 0) {
         const { journal } = this.#options;
@@ -145,18 +140,18 @@ export class Commit {
         // What is left in the queue is decided in memory but in no record: positions and cuts wait for it (G2).
         const isWhole = this.#queue.length === 0;
         const parts = this.#parts(added, isWhole);
-        const cuts = isWhole ? this.#cuts.splice(0) : [];
+        cuts = isWhole ? this.#cuts.splice(0) : [];
         for (const { take } of cuts) take(n);
         wake(this.#roomWaiters);
         const bytes = await journal.append(parts);
         this.#options.committed({ n, entries: added.length, bytes }, sum(added));
         for (const { release } of added) release();
-        for (const { durable } of cuts) durable(n);
+        for (const { durable } of cuts.splice(0)) durable(n);
         if (this.#options.lingerMs > 0 && this.#queue.length > 0) await this.#linger();
       }
     } catch (error) {
       this.#drop();
-      for (const { durable } of this.#cuts.splice(0)) durable(undefined);
+      for (const { durable } of [...cuts, ...this.#cuts.splice(0)]) durable(undefined);
       this.#options.failed(error);
     }
     this.#isRunning = false;

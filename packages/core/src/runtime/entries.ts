@@ -6,6 +6,7 @@
  * Leaves to others: which entries there are (`partition.ts`, `shelf.ts`), when they are durable (`commit.ts`).
  */
 import { type Address, type Partition, partitionOf } from "../agent/address.ts";
+import { assert } from "../agent/assert.ts";
 import { recordBytesMax } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
@@ -50,6 +51,7 @@ export class Entries {
   readonly #outbox: Outbox;
   readonly #watermarks: Watermarks;
   #unsettled = 0;
+  #isClosed = false;
 
   constructor(options: EntriesOptions, part: Committing) {
     const { world, mailbox, app, partition, state, settings } = options;
@@ -83,8 +85,19 @@ export class Entries {
     this.#outbox.stop();
   }
 
+  /** Nothing is taken down any more: the partition is given up. What was is still let out. */
+  close(): void {
+    this.#isClosed = true;
+    this.stop();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Adds an entry to the open record, and folds it into memory (P1). */
   add(entry: Entry, bytes: number, release: () => void, isWithNext: boolean = false): void {
+    assert(!this.#isClosed, "a partition that was given up takes nothing down");
     fold(this.state, entry);
     this.#unsettled += 1;
     const source = "origin" in entry ? entry.origin?.source : undefined;
@@ -149,7 +162,7 @@ export class Entries {
   /** A receiver has committed our messages up to `upTo`. */
   confirmed(to: Partition, upTo: number): void {
     const kept = this.state.outbox.get(to)?.entries.keys().next().value;
-    if (kept !== undefined && kept <= upTo) this.add({ kind: "sent", to, upTo }, 16, () => undefined);
+    if (!this.#isClosed && kept !== undefined && kept <= upTo) this.add({ kind: "sent", to, upTo }, 16, () => undefined);
   }
 
   /** Tells a sender of an outbox how far its messages are durably taken. */

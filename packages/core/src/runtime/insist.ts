@@ -16,8 +16,10 @@ export interface World {
 export interface Patience {
   /** In milliseconds; a host that runs has no end of it, one that starts or drains would keep its user waiting. */
   ms: number;
-  /** Told of each call that has failed for longer than a second, and after each further try. */
-  readonly failing?: (failedMs: number, cause: unknown) => void;
+  /** Told of each call that has failed for longer than a second, and after each further try; by the same object each time. */
+  readonly failing?: (call: object, failedMs: number, cause: unknown) => void;
+  /** Told when such a call has come to an end. */
+  readonly ended?: (call: object) => void;
 }
 
 type Waiting = Omit<World, "store">;
@@ -48,15 +50,19 @@ export function pause({ clock, signal }: Pick<World, "clock" | "signal">, delayM
  * @see AWS Architecture Blog, "Exponential Backoff and Jitter" (full jitter).
  */
 export async function insist<T>(world: Waiting, attempt: () => Promise<T>): Promise<T> {
-  const backOff = backOffOf(world);
-  for (;;) {
-    checkOpen(world.signal);
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      await backOff(error);
+  const backOff = new BackOff(world);
+  try {
+    for (;;) {
+      checkOpen(world.signal);
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        await backOff.failed(error);
+      }
     }
+  } finally {
+    backOff.end();
   }
 }
 
@@ -76,42 +82,60 @@ export type Written =
  * whose answer was lost, and a wrong guess would end a healthy host or let a sealed one go on (FACTS.md 2.2, D5).
  */
 export async function write(world: World, name: string, bytes: Uint8Array, condition: PutCondition): Promise<Written> {
-  const backOff = backOffOf(world);
-  for (;;) {
-    checkOpen(world.signal);
-    const answer = await world.store.put(name, bytes, condition);
-    switch (answer.outcome) {
-      case "stored":
-        return answer;
-      case "refused": {
-        const found = await insist(world, () => world.store.get(name));
-        if (found !== undefined && areEqual(found.bytes, bytes)) return { outcome: "stored", etag: found.etag };
-        return { outcome: "refused", found };
+  const backOff = new BackOff(world);
+  try {
+    for (;;) {
+      checkOpen(world.signal);
+      const answer = await world.store.put(name, bytes, condition);
+      switch (answer.outcome) {
+        case "stored":
+          return answer;
+        case "refused": {
+          const found = await insist(world, () => world.store.get(name));
+          if (found !== undefined && areEqual(found.bytes, bytes)) return { outcome: "stored", etag: found.etag };
+          return { outcome: "refused", found };
+        }
+        case "conflict":
+          await backOff.failed(undefined);
+          break;
+        case "unknown":
+          await backOff.failed(answer.cause);
       }
-      case "conflict":
-        await backOff(undefined);
-        break;
-      case "unknown":
-        await backOff(answer.cause);
     }
+  } finally {
+    backOff.end();
   }
 }
 
 /** Waits after each failure of one call, longer each time. */
-function backOffOf(world: Waiting): (cause: unknown) => Promise<void> {
-  let failures = 0;
-  let sinceMs = 0;
-  return async (cause) => {
-    const { clock, patience } = world;
-    if (failures === 0) sinceMs = clock.monotonic();
-    const failedMs = clock.monotonic() - sinceMs;
+class BackOff {
+  readonly #world: Waiting;
+  #failures = 0;
+  #sinceMs = 0;
+  #isTold = false;
+
+  constructor(world: Waiting) {
+    this.#world = world;
+  }
+
+  async failed(cause: unknown): Promise<void> {
+    const { clock, patience, entropy } = this.#world;
+    if (this.#failures === 0) this.#sinceMs = clock.monotonic();
+    const failedMs = clock.monotonic() - this.#sinceMs;
     if (failedMs >= patience.ms) throw gaveUp(failedMs, cause);
-    if (failedMs > failingMsMin) patience.failing?.(failedMs, cause);
-    const ceilingMs = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(failures, 16));
-    const [a = 0, b = 0] = world.entropy.bytes(2);
-    failures += 1;
-    await pause(world, Math.ceil((ceilingMs * (a * 256 + b + 1)) / 65_536));
-  };
+    if (failedMs > failingMsMin) {
+      this.#isTold = true;
+      patience.failing?.(this, failedMs, cause);
+    }
+    const ceilingMs = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(this.#failures, 16));
+    const [a = 0, b = 0] = entropy.bytes(2);
+    this.#failures += 1;
+    await pause(this.#world, Math.ceil((ceilingMs * (a * 256 + b + 1)) / 65_536));
+  }
+
+  end(): void {
+    if (this.#isTold) this.#world.patience.ended?.(this);
+  }
 }
 
 /** What the last try came to, in words. */

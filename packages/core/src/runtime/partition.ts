@@ -4,13 +4,15 @@
  * Owns: the partition's state and its agents in memory.
  * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), entries and what they let out (`entries.ts`, `commit.ts`,
  * `release/`), agents that cannot step (`shelf.ts`).
- * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`; by reads.
+ * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`, `close`; by reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
  *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a
  *     hint, and one too many finds nothing to do (T1).
  * P2  What an entry caused is let out by its release, which commit calls when it is durable (D3).
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
+ * P4  After `close` nothing is taken or decided: what was handed out and not decided is not consumed, so the next owner
+ *     reads it again; what comes from here (effects, timers, actions) begins anew there (D4, D6).
  */
 import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
@@ -56,6 +58,7 @@ export interface PartitionOptions {
   readonly epoch: number;
   readonly state: PartitionState;
   readonly tails: Map<Address, Entry[]>;
+  /** Its signal is the partition's own. */
   readonly world: World;
   readonly mailbox: Mailbox;
   readonly channel: Channel;
@@ -113,6 +116,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       ...options,
       entries: this.#entries,
       activations: this.activations,
+      use: (agent, work) => this.#use(agent, work),
       known: (activation, path) => this.#known(activation, path),
       step: (activation, known, envelope) =>
         this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined),
@@ -161,6 +165,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#reader.stop();
     this.#timers.stop();
     this.#entries.stop();
+  }
+
+  /** For good: the partition is given up (P4). */
+  close(): void {
+    this.stop();
+    this.#entries.close();
+    this.#options.effects.abort(this.partition);
   }
 
   position(): Position {
@@ -302,8 +313,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Work of one agent: at once if it is in memory, noted and alone under caution; whether it was done at once. */
   #do(agent: Address, id: string, work: Work): boolean {
     const { caution } = this.#options;
-    if (!caution.isOn) return this.activations.use(agent, work);
-    if (this.#isCaughtUp) return caution.later(agent, () => this.activations.use(agent, work));
+    if (!caution.isOn) return this.#use(agent, work);
+    if (this.#isCaughtUp) return caution.later(agent, () => this.#use(agent, work));
     caution.add(this.#alone(agent, id, work));
     return false;
   }
@@ -312,11 +323,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const run = (): Promise<void> =>
       new Promise((resolve) => {
         this.activations.use(agent, async (activation) => {
-          await work(activation);
+          if (!this.#entries.isClosed) await work(activation);
           resolve();
         });
       });
     return { partition: this, agent, id, run };
+  }
+
+  #use(agent: Address, work: Work): boolean {
+    return this.activations.use(agent, (activation) => (this.#entries.isClosed ? undefined : work(activation)));
   }
 
   noted(id: string): number {
@@ -324,15 +339,19 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   note(id: string): Promise<void> {
-    return new Promise((resolve) => this.#entries.add({ kind: "note", id }, 64, resolve));
+    return this.#noteDown({ kind: "note", id });
   }
 
   unnote(id: string): Promise<void> {
-    return new Promise((resolve) => this.#entries.add({ kind: "unnote", id }, 64, resolve));
+    return this.#noteDown({ kind: "unnote", id });
+  }
+
+  async #noteDown(entry: Entry): Promise<void> {
+    if (!this.#entries.isClosed) await new Promise<void>((resolve) => this.#entries.add(entry, 64, resolve));
   }
 
   blame(agent: Address, id: string): void {
-    this.#shelf.blame(agent, id);
+    if (!this.#entries.isClosed) this.#shelf.blame(agent, id);
   }
 
   /** `undefined` if what it is addressed to is no address. */
@@ -563,7 +582,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #wake(agent: Address): void {
-    this.activations.use(agent, (activation) => {
+    this.#use(agent, (activation) => {
       const now = this.#options.world.clock.now();
       const due = Object.entries(activation.state?.timers ?? {}).filter(([, timer]) => timer.due <= now);
       due.sort(([, a], [, b]) => a.due - b.due || a.generation - b.generation);

@@ -27,6 +27,8 @@ export interface ShelfOptions {
   readonly caution: Caution;
   readonly entries: Entries;
   readonly activations: Activations;
+  /** Runs work on an agent when it is in memory. */
+  readonly use: (agent: Address, work: Work) => boolean;
   /** The machine that runs an agent, or begins one at `path`; or why it cannot step now. */
   readonly known: (activation: Activation, path?: readonly string[]) => Known | DormouseError;
   /** Takes a message that was decided before. */
@@ -93,12 +95,12 @@ export class Shelf {
 
   /** Takes what is on an agent's shelf, in order, as far as it can step. */
   take(agent: Address): void {
-    const { entries, activations, caution, alone } = this.#options;
+    const { entries, use, caution, alone } = this.#options;
     const works = (entries.state.shelf.get(agent) ?? []).map((envelope) => ({
       id: envelope.id,
       work: (activation: Activation): void => this.#takeFirst(activation, envelope),
     }));
-    if (!caution.isOn) for (const { work } of works) activations.use(agent, work);
+    if (!caution.isOn) for (const { work } of works) use(agent, work);
     // What came for the agent since waits there already, and must not overtake what was kept (Y1).
     else caution.addNext(works.map(({ id, work }) => alone(agent, id, work)));
   }

@@ -50,6 +50,11 @@ export class Registry {
     if (other !== undefined) throw unknownOverride(`no agent is of this type: type=${other}`);
   }
 
+  /** `type@version` of each. */
+  versions(): readonly string[] {
+    return [...this.#known.values()].map(({ definition: { type, version } }) => `${type}@${version}`);
+  }
+
   /** By type and, for a child of another type's machine, the path of actor names down to its logic. */
   find(type: string, path: readonly string[]): Known | undefined {
     const known = this.#known.get(type);

@@ -37,16 +37,18 @@ export interface Claimant {
   readonly from: number;
   readonly seals: Seals;
   readonly objects: RecordObjects;
+  /** Whether this owner may be sealed: it is gone, as far as anybody knows. */
+  readonly mayTakeFrom: (owner: string) => Promise<boolean>;
 }
 
 /**
- * Makes this incarnation the owner; seals the journal of whoever is it now.
+ * Makes this incarnation the owner; seals the journal of whoever was it. `undefined` while that one lives.
  *
  * @throws DormouseError `sealed` (`journal.sealed`): another host has taken over from this incarnation meanwhile;
  * `corrupt`: the partition object or a record it still needs cannot be read.
  */
-export async function claim(claimant: Claimant, partition: Partition): Promise<Owned> {
-  const { world, incarnation, from, seals, objects } = claimant;
+export async function claim(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
+  const { world, incarnation, from, seals, objects, mayTakeFrom } = claimant;
   const name = partitionKey(partition);
   let incomplete: Etag | undefined;
   for (;;) {
@@ -55,6 +57,7 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     // An earlier try took effect though it seemed refused, and another host has sealed us since: to claim again would
     // seal that host for one that cannot commit.
     if (object.chain.some((link) => link.incarnation === incarnation)) throw sealedError(incarnation);
+    if (object.owner !== undefined && !(await mayTakeFrom(object.owner))) return undefined;
     const recovered = await recover(world, partition, object, seals, objects);
     if (recovered === undefined) {
       // An owner that settles and trims meanwhile writes the object before it deletes a record.

@@ -7,7 +7,7 @@
  * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
  *     aborted, and what it still says is dropped (D6, D7).
  */
-import type { Address } from "../../agent/address.ts";
+import type { Address, Partition } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
 import type { EffectResult } from "../../step/step.ts";
 import type { Effect } from "../../step/state.ts";
@@ -22,6 +22,7 @@ export interface EffectCall {
 }
 
 export interface EffectsOptions {
+  readonly placeOf: (agent: Address) => Partition;
   /** How many run at once on this host. */
   readonly runningMax: number;
   readonly run: (call: EffectCall) => Promise<unknown>;
@@ -44,9 +45,9 @@ export class Effects {
   readonly #options: EffectsOptions;
   readonly #byAgent = new Map<Address, Map<string, Running>>();
   #waiting: Running[] = [];
+  #held: ReadonlySet<Partition> = new Set();
   #running = 0;
-  #isDraining = false;
-  readonly #idleWaiters: (() => void)[] = [];
+  #isStopped = false;
   readonly #endWaiters: (() => void)[] = [];
 
   constructor(options: EffectsOptions) {
@@ -100,15 +101,31 @@ export class Effects {
     while (isUnderWay()) await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
   }
 
-  /** Starts no more; resolves when what runs has ended. */
-  async drain(): Promise<void> {
-    this.#isDraining = true;
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  /** Of agents of these partitions starts no more, of others again. */
+  hold(partitions: ReadonlySet<Partition>): void {
+    this.#held = partitions;
+    this.#start();
+  }
+
+  /** Whether anything of a partition's agents runs whose result is still wanted. */
+  isRunning(partition: Partition): boolean {
+    return this.#of(partition).some(([, running]) =>
+      [...running.values()].some(({ isStarted, isEnded }) => isStarted && !isEnded),
+    );
+  }
+
+  /** Aborts all of a partition's agents: they go on elsewhere. */
+  abort(partition: Partition): void {
+    for (const [agent] of this.#of(partition)) this.reconcile(agent, {});
+  }
+
+  #of(partition: Partition): readonly [Address, Map<string, Running>][] {
+    return [...this.#byAgent].filter(([agent]) => this.#options.placeOf(agent) === partition);
   }
 
   /** Aborts all and starts no more: the host ends. */
   stop(): void {
-    this.#isDraining = true;
+    this.#isStopped = true;
     this.#waiting = [];
     for (const running of this.#byAgent.values()) for (const { controller } of running.values()) controller.abort();
     this.#byAgent.clear();
@@ -126,17 +143,23 @@ export class Effects {
     if (!one.isStarted || one.isEnded) return;
     one.isEnded = true;
     this.#running -= 1;
-    if (this.#running === 0) for (const idle of this.#idleWaiters.splice(0)) idle();
   }
 
   #start(): void {
-    while (!this.#isDraining && this.#running < this.#options.runningMax) {
-      const one = this.#waiting.shift();
+    while (!this.#isStopped && this.#running < this.#options.runningMax) {
+      const one = this.#nextWaiting();
       if (one === undefined) return;
       this.#running += 1;
       one.isStarted = true;
       void supervise(() => this.#run(one), this.#options.failed);
     }
+  }
+
+  #nextWaiting(): Running | undefined {
+    const { placeOf } = this.#options;
+    if (this.#held.size === 0) return this.#waiting.shift();
+    const index = this.#waiting.findIndex(({ call }) => !this.#held.has(placeOf(call.agent)));
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
   }
 
   async #run(one: Running): Promise<void> {

@@ -4,7 +4,7 @@ import type { EventData } from "../../agent/way-out.ts";
 import type { App } from "../../format/app.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { GivenAnswer } from "../../format/record.ts";
-import { hasFields, isNumber, isText } from "../../format/shape.ts";
+import { hasFields, isListOf, isNumber, isText } from "../../format/shape.ts";
 import type { Channel } from "../../ports/index.ts";
 import type { Answer } from "../../step/state.ts";
 
@@ -26,6 +26,11 @@ export interface TakenNotice {
   readonly upTo: number;
 }
 
+/** Partitions that a host has handed over: whoever they are placed on may take them. */
+export interface FreedNotice {
+  readonly partitions: readonly Partition[];
+}
+
 export function publishAnswer(channel: Channel, { id, replyTo, answer }: GivenAnswer): void {
   channel.publish(replyTo, encodeValue({ id, answer } satisfies AnswerNotice));
 }
@@ -36,6 +41,10 @@ export function publishNotice(channel: Channel, app: App, agent: Address, notice
 
 export function publishTaken(channel: Channel, outbox: string, notice: TakenNotice): void {
   channel.publish(takenSubject(outbox), encodeValue(notice));
+}
+
+export function publishFreed(channel: Channel, app: App, notice: FreedNotice): void {
+  channel.publish(freedSubject(app), encodeValue(notice));
 }
 
 /** `undefined` if it is none: whoever reaches the channel may publish anything. */
@@ -58,6 +67,12 @@ export function decodeTaken(bytes: Uint8Array): TakenNotice | undefined {
   return hasFields(notice, { by: isNumber, upTo: isNumber }) ? (notice as unknown as TakenNotice) : undefined;
 }
 
+/** `undefined` if it is none. */
+export function decodeFreed(bytes: Uint8Array): FreedNotice | undefined {
+  const notice = decodeNotice(bytes);
+  return hasFields(notice, { partitions: isListOf(isNumber) }) ? (notice as unknown as FreedNotice) : undefined;
+}
+
 function decodeNotice(bytes: Uint8Array): unknown {
   try {
     return decodeValue(bytes);
@@ -73,6 +88,10 @@ export function noticeSubject(app: App, agent: Address): string {
 /** @param outbox - `<birth ULID of the app>/<partition>`. */
 export function takenSubject(outbox: string): string {
   return `taken/${outbox}`;
+}
+
+export function freedSubject(app: App): string {
+  return `${app.birth}/freed`;
 }
 
 export function readSubject(app: App, partition: Partition): string {

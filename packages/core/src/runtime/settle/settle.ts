@@ -64,41 +64,47 @@ interface Captured {
 /**
  * Settles these partitions at one cut; gives its number too. `undefined` when the host ended meanwhile.
  *
+ * @param isLast - They have stopped, and with this they are nobody's: each may be claimed at once.
  * @throws DormouseError `sealed` (`partition.lost`): another host owns one of them now.
  */
 export async function settle(
   settling: Settling,
   unsettled: readonly Unsettled[],
+  isLast: boolean = false,
 ): Promise<{ readonly cut: number; readonly settled: readonly Settled[] } | undefined> {
   const { incarnation, commit } = settling;
   const areReadable = await Promise.all(unsettled.map(({ loop }) => loop.activateTails()));
   const readable = unsettled.filter((_, index) => areReadable[index]);
   let captured: readonly Captured[] = [];
   const cut = await commit.cut((n) => {
-    captured = readable.map(({ loop, object }) => capture(settling, loop, object, chainFrom(incarnation, loop, n + 1)));
+    captured = readable.map(({ loop, object }) =>
+      capture(settling, loop, object, isLast ? undefined : chainFrom(incarnation, loop, n + 1)),
+    );
   });
   if (cut === undefined) return undefined;
   const settled: Settled[] = [];
-  for (const one of captured) {
-    const { loop, agents, last, position } = one;
-    await settleAgents(settling, loop, agents);
-    for (const { name, bytes } of one.far.objects) await write(settling.world, name, bytes, { if: "absent" });
-    const etag = await writeObject(settling, one);
-    settleFar(loop, one.far);
-    const { world } = settling;
-    if (one.far.taken.length > 0) await insist(world, () => world.store.delete(one.far.taken));
-    const freed = last.chain.filter((link) => link.incarnation !== incarnation);
-    settled.push({ loop, etag, chain: chainFrom(incarnation, loop, cut + 1), heads: agents.length, freed, position });
-  }
+  for (const one of captured) settled.push(await settleCaptured(settling, one, cut));
   return { cut, settled };
 }
 
-/** What memory holds at the cut (F1). */
+async function settleCaptured(settling: Settling, captured: Captured, cut: number): Promise<Settled> {
+  const { world, incarnation } = settling;
+  const { loop, agents, last, position, far } = captured;
+  await settleAgents(settling, loop, agents);
+  for (const { name, bytes } of far.objects) await write(world, name, bytes, { if: "absent" });
+  const etag = await writeObject(settling, captured);
+  settleFar(loop, far);
+  if (far.taken.length > 0) await insist(world, () => world.store.delete(far.taken));
+  const freed = last.chain.filter((link) => link.incarnation !== incarnation);
+  return { loop, etag, chain: chainFrom(incarnation, loop, cut + 1), heads: agents.length, freed, position };
+}
+
+/** What memory holds at the cut (F1). @param chain - `undefined`: the partition is nobody's from now on. */
 function capture(
   { world, incarnation, nextNumber }: Settling,
   loop: PartitionLoop,
   last: SettledObject,
-  chain: readonly ChainLink[],
+  chain: readonly ChainLink[] | undefined,
 ): Captured {
   const agents = [...loop.activations.values()].filter((one) => one.isUnsettled || one.uncommitted > 0);
   const position = loop.position();
@@ -108,10 +114,10 @@ function capture(
   const state = { ...loop.state, position, wakeUps: far.near, buckets: far.buckets };
   const bytes = encodePartition({
     epoch: loop.epoch,
-    owner: incarnation,
+    owner: chain === undefined ? undefined : incarnation,
     deaths: 0,
     nonce: world.entropy.bytes(16),
-    chain,
+    chain: chain ?? [],
     state,
   });
   loop.settledUpToNow();
@@ -142,25 +148,6 @@ export async function settleAgents(
     const some = activations.slice(start, start + headsAtOnce);
     await Promise.all(some.map((activation) => writeHead(settling, loop.epoch, activation)));
   }
-}
-
-/** Gives a settled partition up: its owner is nobody, and it may be claimed at once. */
-export async function free(
-  { world }: Pick<Settling, "world">,
-  loop: PartitionLoop,
-  last: SettledObject,
-): Promise<void> {
-  const { epoch, partition } = loop;
-  const nonce = world.entropy.bytes(16);
-  const object = {
-    epoch,
-    owner: undefined,
-    deaths: 0,
-    nonce,
-    chain: [],
-    state: { ...loop.state, position: loop.position() },
-  };
-  await write(world, partitionKey(partition), encodePartition(object), { if: "match", etag: last.etag });
 }
 
 async function writeHead(settling: Settling, epoch: number, activation: Activation): Promise<void> {

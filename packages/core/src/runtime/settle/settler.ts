@@ -21,7 +21,7 @@ import { insist, pause, type World } from "../insist.ts";
 import { deleteRecords, type Journal, raiseTrimMark, readTrimMark } from "../journal.ts";
 import type { PartitionLoop } from "../partition.ts";
 import { takeInFar } from "./far.ts";
-import { free, settle, settleAgents, type SettledObject, type Settling } from "./settle.ts";
+import { settle, settleAgents, type SettledObject, type Settling, type Unsettled } from "./settle.ts";
 
 export interface SettlerOptions {
   readonly world: World;
@@ -32,6 +32,8 @@ export interface SettlerOptions {
   readonly mailbox: Mailbox;
   readonly settings: ResolvedSettings;
   readonly observe: Observe;
+  /** A partition was handed over. */
+  readonly gone: (loop: PartitionLoop) => void;
   readonly failed: (error: unknown) => void;
   readonly passivateAfterMs: (agent: Address) => number;
 }
@@ -45,8 +47,6 @@ interface Owned {
 
 /** What memory holds of a record, of what it takes at most: text is taken for three times its length, and stands twice. */
 const memoryShare = 0.25;
-/** How often a clean end settles again what came after its cut. */
-const closingSettlesMax = 3;
 /** How long a stream is given to show its anchor before a trim, in milliseconds. */
 const anchorMsMax = 5_000;
 
@@ -73,6 +73,7 @@ export class Settler {
 
   add(loop: PartitionLoop, object: SettledObject): void {
     this.#partitions.set(loop.partition, { loop, object, from: object.chain.at(-1)?.from ?? 0 });
+    if (this.#cancel !== undefined) this.#run(() => takeInFar(this.#options, loop));
   }
 
   start(): void {
@@ -161,24 +162,33 @@ export class Settler {
     return byLoop;
   }
 
-  /** Settles all and gives the partitions up: a clean end. */
-  async close(): Promise<void> {
-    this.stop();
-    await this.#round;
-    await this.settleAll();
-    // An agent that was being loaded when the reader stopped may have stepped after the cut. What is given up has no
-    // journal any more, so such a step would be lost, though its asker was answered (D4).
-    for (let left = closingSettlesMax; left > 0 && this.#unsettled().length > 0; left -= 1) await this.settleAll();
-    this.#options.commit.close();
-    const unsettled = this.#unsettled();
-    // What cannot be settled, since an agent of it cannot be read, is left to whoever seals this journal.
-    const settled = [...this.#partitions.values()].filter((one) => !unsettled.includes(one));
-    await Promise.all(settled.map(({ loop, object }) => free(this.#options, loop, object)));
+  /**
+   * Gives these partitions up. One of which an agent cannot be read stays: nobody could settle it, and whoever seals this
+   * journal has what is not settled.
+   */
+  handOver(partitions: readonly Partition[]): Promise<void> {
+    return this.#alone(() => this.#handOver(partitions));
+  }
+
+  async #handOver(partitions: readonly Partition[]): Promise<void> {
+    const owned = partitions.map((partition) => this.#partitions.get(partition)).filter((one) => one !== undefined);
+    // First while they run: little is left to be settled when they stand still.
+    const rest = owned.filter((one) => !isUnsettled(one));
+    const before = await settle(this.#settling, owned.filter(isUnsettled));
+    if (before === undefined) return;
+    const still = [...before.settled.map((one) => ({ loop: one.loop, object: one })), ...rest];
+    for (const { loop } of still) loop.close();
+    const last = await settle(this.#settling, still, true);
+    if (last === undefined) return;
+    for (const { loop } of last.settled) {
+      this.#partitions.delete(loop.partition);
+      this.#options.gone(loop);
+    }
+    await this.#trim(before.settled.flatMap(({ freed }) => freed));
   }
 
   #unsettled(): readonly Owned[] {
-    const owned = [...this.#partitions.values()];
-    return owned.filter(({ loop, object }) => loop.entriesUnsettled > 0 || object.chain.length > 1);
+    return [...this.#partitions.values()].filter(isUnsettled);
   }
 
   #schedule(): void {
@@ -236,7 +246,7 @@ export class Settler {
 
   async #trim(freed: readonly ChainLink[]): Promise<void> {
     const { world, incarnation } = this.#options;
-    const below = Math.min(...[...this.#partitions.values()].map(({ from }) => from));
+    const below = Math.min(this.#options.journal.next, ...[...this.#partitions.values()].map(({ from }) => from));
     if (below > this.#deletedBelow) {
       await raiseTrimMark(world, incarnation, below);
       await deleteRecords(world, incarnation, this.#deletedBelow, below);
@@ -267,6 +277,10 @@ export class Settler {
     await raiseTrimMark(world, incarnation, end);
     await deleteRecords(world, incarnation, below, end);
   }
+}
+
+function isUnsettled({ loop, object }: Unsettled): boolean {
+  return loop.entriesUnsettled > 0 || object.chain.length > 1;
 }
 
 function decodeIfReadable(bytes: Uint8Array, name: string): PartitionObject | undefined {

@@ -1,0 +1,252 @@
+/**
+ * Makes what this host owns what it should own: takes up what is placed here, hands over what is placed elsewhere.
+ *
+ * Owns: what is wanted, which claims wait for another host, which hand-over is under way.
+ * Leaves to others: who is alive (`Membership`), what is placed where (`placement.ts`), how a claim and a hand-over are
+ * made (`claim.ts`, `settle/settler.ts`), what an owned partition does (`partition.ts`).
+ * Called by host: `start`, `leave`, `stop`.
+ *
+ * W1  What membership says decides when something is tried, never whether it is safe: a claim of a living host's
+ *     partition seals that host, and loses nothing (D5).
+ * W2  A host that lacks what is placed on it looks again every few seconds, and at once when another says that it let
+ *     go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now and
+ *     then all the same, since a notice of it may be lost.
+ * W3  Partitions move a few at a time, those without running effects first; one whose effects run on moves when its
+ *     grace is over, and they run again where it goes (D6).
+ */
+import type { Partition } from "../../agent/address.ts";
+import { DormouseError } from "../../agent/errors.ts";
+import type { App } from "../../format/app.ts";
+import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
+import type { Cancel, Channel, Membership } from "../../ports/index.ts";
+import { insist, pause, type World } from "../insist.ts";
+import { type Journal, RecordObjects } from "../journal.ts";
+import { decodeFreed, freedSubject, publishFreed } from "../release/reply.ts";
+import { supervise } from "../supervise.ts";
+import { claim, type Claimant, type Owned } from "./claim.ts";
+import { placedOn } from "./placement.ts";
+import { Seals } from "./takeover.ts";
+
+export interface KeeperOptions {
+  readonly world: World;
+  readonly membership: Membership;
+  readonly channel: Channel;
+  readonly incarnation: string;
+  readonly app: App;
+  readonly journal: Pick<Journal, "next">;
+  readonly facts: Omit<HostFacts, "isLeaving">;
+  /** How long running effects may hold up a hand-over, in milliseconds. */
+  readonly graceMs: number;
+  /** What this host owns now. */
+  readonly owned: () => readonly Partition[];
+  /** These are ours. */
+  readonly own: (claims: readonly Owned[]) => void;
+  /** It cannot be read, and nobody can know what it held. */
+  readonly stopped: (partition: Partition, cause: DormouseError) => void;
+  /** One that could not be read is placed elsewhere now. */
+  readonly forget: (partition: Partition) => void;
+  /** Of agents of these, no more effects start; of others they do again. */
+  readonly holdEffects: (partitions: ReadonlySet<Partition>) => void;
+  readonly hasEffects: (partition: Partition) => boolean;
+  /** Resolves when they are free, or kept after all; what runs of theirs is aborted. */
+  readonly handOver: (partitions: readonly Partition[]) => Promise<void>;
+  readonly failed: (error: unknown) => void;
+}
+
+/** How long an owner that membership does not know may have been overlooked, in milliseconds. */
+const unknownMsMax = 20_000;
+const awaitedPollMs = 2_000;
+const membersPollMs = 10_000;
+/** How often it is looked whether effects have ended. */
+const effectsPollMs = 100;
+const handedAtOnceMax = 4;
+
+export class Keeper {
+  readonly #options: KeeperOptions;
+  #wanted: ReadonlySet<Partition> = new Set();
+  /** Those that another host holds, lives, and is to hand over. */
+  #awaited: ReadonlySet<Partition> = new Set();
+  readonly #unreadable = new Set<Partition>();
+  /** Owners that membership does not know, and since when. */
+  readonly #unknown = new Map<string, number>();
+  #isLeaving = false;
+  #looking: Promise<void> | undefined;
+  #isToLookAgain = false;
+  #handing: Promise<void> | undefined;
+  #cancelPoll: Cancel | undefined;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  /** How many partitions are placed here. */
+  get wanted(): number {
+    return this.#wanted.size;
+  }
+
+  /** How many of them other hosts still hold. */
+  get awaited(): number {
+    return this.#awaited.size;
+  }
+
+  /** Announces the host, and takes up what is placed here and free, or was a dead host's. */
+  async start(): Promise<void> {
+    const { membership, channel, app } = this.#options;
+    await this.#announce();
+    this.#stops.push(
+      membership.watch(() => this.look()),
+      channel.subscribe(freedSubject(app), (bytes) => {
+        if (decodeFreed(bytes)?.partitions.some((partition) => this.#awaited.has(partition)) === true) this.look();
+      }),
+    );
+    await this.#look();
+    this.#schedule();
+  }
+
+  /** Hands everything over and takes no more; resolves when nothing is left here. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    await this.#announce();
+    await this.#looking;
+    this.#wanted = new Set();
+    await this.#hand();
+  }
+
+  stop(): void {
+    this.#cancelPoll?.();
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  /** Something may have changed. */
+  look(): void {
+    const { world, failed } = this.#options;
+    if (world.signal.aborted || this.#isLeaving) return;
+    if (this.#looking === undefined) void supervise(() => this.#look(), failed);
+    else this.#isToLookAgain = true;
+  }
+
+  async #announce(): Promise<void> {
+    const { world, membership, incarnation, facts } = this.#options;
+    const told = encodeFacts({ ...facts, isLeaving: this.#isLeaving });
+    await insist(world, () => membership.announce({ incarnation, facts: told }));
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+      if (!this.#isToLookAgain) return;
+      this.#isToLookAgain = false;
+      this.look();
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { world, incarnation, app, owned, own, forget } = this.#options;
+    this.#cancelPoll?.();
+    const hosts = await this.#hosts();
+    if (this.#isLeaving) return;
+    this.#wanted = new Set(placedOn(incarnation, hosts, app.partitions));
+    for (const partition of this.#unreadable) {
+      if (this.#wanted.has(partition)) continue;
+      this.#unreadable.delete(partition);
+      forget(partition);
+    }
+    const held = new Set([...owned(), ...this.#unreadable]);
+    const missing = [...this.#wanted].filter((partition) => !held.has(partition));
+    const claims = await this.#claim(missing);
+    if (world.signal.aborted) return;
+    own(claims);
+    const taken = new Set(claims.map(({ partition }) => partition));
+    this.#awaited = new Set(missing.filter((one) => !taken.has(one) && !this.#unreadable.has(one)));
+    void supervise(() => this.#hand(), this.#options.failed);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { world } = this.#options;
+    this.#cancelPoll?.();
+    if (this.#isLeaving || world.signal.aborted) return;
+    const delayMs = this.#awaited.size > 0 ? awaitedPollMs : membersPollMs;
+    this.#cancelPoll = world.clock.schedule(delayMs, () => this.look());
+  }
+
+  /** Those that may own partitions; a host counts itself, whatever others say of it. */
+  async #hosts(): Promise<readonly string[]> {
+    const { world, membership, incarnation } = this.#options;
+    const members = await insist(world, () => membership.alive());
+    const staying = members.filter(({ facts }) => !decodeFacts(facts).isLeaving);
+    return [incarnation, ...staying.map((member) => member.incarnation)];
+  }
+
+  async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {
+    const { world, incarnation, journal } = this.#options;
+    const claimant: Claimant = {
+      world,
+      incarnation,
+      from: journal.next,
+      seals: new Seals(world, incarnation),
+      objects: new RecordObjects(world),
+      mayTakeFrom: (owner) => this.#mayTakeFrom(owner),
+    };
+    const claims = await Promise.all(partitions.map((partition) => this.#claimOne(claimant, partition)));
+    return claims.filter((owned) => owned !== undefined);
+  }
+
+  async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
+    try {
+      return await claim(claimant, partition);
+    } catch (error) {
+      if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+      this.#unreadable.add(partition);
+      this.#options.stopped(partition, error);
+      return undefined;
+    }
+  }
+
+  /** Whether an owner is gone, as far as membership knows (W1). */
+  async #mayTakeFrom(owner: string): Promise<boolean> {
+    const { world, membership } = this.#options;
+    const state = await insist(world, () => membership.stateOf(owner));
+    if (state !== "unknown") this.#unknown.delete(owner);
+    if (state !== "unknown") return state !== "alive";
+    const now = world.clock.monotonic();
+    const since = this.#unknown.get(owner) ?? now;
+    this.#unknown.set(owner, since);
+    return now - since >= unknownMsMax;
+  }
+
+  /** All that is placed elsewhere; also what comes to be while it is at it. */
+  #hand(): Promise<void> {
+    this.#handing ??= Promise.resolve().then(() => this.#handOver());
+    return this.#handing;
+  }
+
+  /** Until nothing that is placed elsewhere is left, but for what cannot be settled (W3). */
+  async #handOver(): Promise<void> {
+    const { world, owned, holdEffects, hasEffects, handOver, graceMs, channel, app } = this.#options;
+    const since = new Map<Partition, number>();
+    const kept = new Set<Partition>();
+    for (;;) {
+      const now = world.clock.monotonic();
+      const leaving = owned().filter((partition) => !this.#wanted.has(partition) && !kept.has(partition));
+      holdEffects(new Set(leaving));
+      if (leaving.length === 0 || world.signal.aborted) break;
+      for (const partition of leaving) if (!since.has(partition)) since.set(partition, now);
+      const isDue = (partition: Partition): boolean =>
+        !hasEffects(partition) || now - (since.get(partition) ?? now) >= graceMs;
+      const due = leaving.filter(isDue).slice(0, handedAtOnceMax);
+      if (due.length === 0) {
+        await pause(world, effectsPollMs);
+        continue;
+      }
+      await handOver(due);
+      const still = new Set(owned());
+      // What cannot be settled, since an agent of it cannot be read, stays: whoever seals this journal has it.
+      for (const partition of due) if (still.has(partition)) kept.add(partition);
+      publishFreed(channel, app, { partitions: due.filter((partition) => !still.has(partition)) });
+    }
+    this.#handing = undefined;
+  }
+}
