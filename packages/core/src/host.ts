@@ -243,6 +243,7 @@ class Host implements Incarnation {
       app: options.app,
       journal: this.#journal,
       facts: { name: options.name, format: formatNewest, types: registry.versions() },
+      roundMs: settings.settleRoundMs,
       graceMs: settings.drainMs,
       owned: () => [...this.#held.keys()],
       own: (claims) => this.#own(claims),
@@ -289,15 +290,21 @@ class Host implements Incarnation {
     if (this.#caution.begin(deaths)) {
       this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
     }
-    const loops = claims.map((owned) => this.#hold(owned));
-    for (const held of loops) {
-      const caughtUp = held.loop.start().then(() => {
-        held.isCaughtUp = true;
-        this.#catchingUp.delete(caughtUp);
-      });
-      this.#catchingUp.add(caughtUp);
+    for (const held of claims.map((owned) => this.#hold(owned))) {
+      const catchingUp = this.#catchUp(held);
+      this.#catchingUp.add(catchingUp);
+      void catchingUp.finally(() => this.#catchingUp.delete(catchingUp));
     }
-    if (this.#caution.isOn) void supervise(() => this.#endCaution(), (error) => this.#fail(error));
+    if (this.#caution.isOn)
+      void supervise(
+        () => this.#endCaution(),
+        (error) => this.#fail(error),
+      );
+  }
+
+  async #catchUp(held: Held): Promise<void> {
+    await held.loop.start();
+    held.isCaughtUp = true;
   }
 
   #hold(owned: Owned): Held {

@@ -16,7 +16,7 @@ export interface Settings {
   readonly settleBytes?: number;
   /** … or when something is not settled, and the last settle so long ago, in milliseconds. Default 120,000. */
   readonly settleMs?: number;
-  /** How often an owner looks for what to settle, to passivate and to wake, in milliseconds. Default 5,000. */
+  /** How often a host looks for what to settle, to passivate and to wake, and who is alive, in milliseconds. Default 5,000. */
   readonly settleRoundMs?: number;
   /** An agent's whole state, in bytes as it is stored; a step that makes it larger is refused. Default 64 MB. */
   readonly stateBytesMax?: number;

@@ -65,7 +65,8 @@ export class Members {
   say(incarnation: string, state: MemberState): void {
     const known = this.#known.get(incarnation);
     if (state === "unknown") this.#known.delete(incarnation);
-    else if (known === undefined) this.#known.set(incarnation, { state, facts: undefined, party: undefined, heardAt: 0 });
+    else if (known === undefined)
+      this.#known.set(incarnation, { state, facts: undefined, party: undefined, heardAt: 0 });
     else known.state = state;
     this.#tell();
   }
@@ -88,10 +89,8 @@ export class Members {
     if (this.#heartbeats === undefined || party.hasEnded()) return;
     party.clock.schedule(this.#heartbeats.everyMs, () => {
       if (party.hasEnded() || this.#silent.has(incarnation)) return;
-      const beat = party.call(
-        { port: "membership", operation: "beat", about: incarnation },
-        membershipNoAnswer,
-        () => this.#heard(incarnation),
+      const beat = party.call({ port: "membership", operation: "beat", about: incarnation }, membershipNoAnswer, () =>
+        this.#heard(incarnation),
       );
       // One that is lost is one missed.
       beat.catch(() => undefined);

@@ -162,7 +162,8 @@ export class Entries {
   /** A receiver has committed our messages up to `upTo`. */
   confirmed(to: Partition, upTo: number): void {
     const kept = this.state.outbox.get(to)?.entries.keys().next().value;
-    if (!this.#isClosed && kept !== undefined && kept <= upTo) this.add({ kind: "sent", to, upTo }, 16, () => undefined);
+    if (!this.#isClosed && kept !== undefined && kept <= upTo)
+      this.add({ kind: "sent", to, upTo }, 16, () => undefined);
   }
 
   /** Tells a sender of an outbox how far its messages are durably taken. */

@@ -35,6 +35,8 @@ export interface KeeperOptions {
   readonly app: App;
   readonly journal: Pick<Journal, "next">;
   readonly facts: Omit<HostFacts, "isLeaving">;
+  /** How often it is looked who is alive, in milliseconds, besides at each notice of it. */
+  readonly roundMs: number;
   /** How long running effects may hold up a hand-over, in milliseconds. */
   readonly graceMs: number;
   /** What this host owns now. */
@@ -56,7 +58,6 @@ export interface KeeperOptions {
 /** How long an owner that membership does not know may have been overlooked, in milliseconds. */
 const unknownMsMax = 20_000;
 const awaitedPollMs = 2_000;
-const membersPollMs = 10_000;
 /** How often it is looked whether effects have ended. */
 const effectsPollMs = 100;
 const handedAtOnceMax = 4;
@@ -168,7 +169,7 @@ export class Keeper {
     const { world } = this.#options;
     this.#cancelPoll?.();
     if (this.#isLeaving || world.signal.aborted) return;
-    const delayMs = this.#awaited.size > 0 ? awaitedPollMs : membersPollMs;
+    const delayMs = this.#awaited.size > 0 ? awaitedPollMs : this.#options.roundMs;
     this.#cancelPoll = world.clock.schedule(delayMs, () => this.look());
   }
 

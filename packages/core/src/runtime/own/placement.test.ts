@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { placedOn } from "./placement.ts";
 
-const hostsOf = (count: number): string[] => Array.from({ length: count }, (_, n) => `01J${String(n * 7_919).padStart(23, "0")}`);
+const hostsOf = (count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `01J${String(n * 7_919).padStart(23, "0")}`);
 
 function ownersOf(hosts: readonly string[], count: number): (string | undefined)[] {
   const owners = Array.from<string | undefined>({ length: count });
@@ -19,7 +20,8 @@ test.for([1, 2, 3, 5, 16, 100])("of %i hosts each partition has one, and none mu
     const owners = ownersOf(hostsOf(hosts), count);
     expect(owners).not.toContain(undefined);
     const most = Math.ceil((count * 1.25) / hosts);
-    for (const host of hostsOf(hosts)) expect(owners.filter((owner) => owner === host).length).toBeLessThanOrEqual(most);
+    for (const host of hostsOf(hosts))
+      expect(owners.filter((owner) => owner === host).length).toBeLessThanOrEqual(most);
   }
 });
 

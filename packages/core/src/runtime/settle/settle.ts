@@ -10,7 +10,7 @@
 import { DormouseError } from "../../agent/errors.ts";
 import { encodeHead } from "../../format/head.ts";
 import { bucketKey, headKey, partitionKey } from "../../format/keys.ts";
-import { type ChainLink, encodePartition, type Position } from "../../format/partition.ts";
+import { type ChainLink, decodePartition, encodePartition, type Position } from "../../format/partition.ts";
 import type { Etag, StoredObject } from "../../ports/index.ts";
 import type { AgentState } from "../../step/state.ts";
 import { type Activation, asRead } from "../activations.ts";
@@ -59,6 +59,7 @@ interface Captured {
   readonly agents: readonly Activation[];
   readonly position: Position;
   readonly bytes: Uint8Array;
+  readonly isLast: boolean;
 }
 
 /**
@@ -121,16 +122,21 @@ function capture(
     state,
   });
   loop.settledUpToNow();
-  return { far, loop, last, agents, position, bytes };
+  return { far, loop, last, agents, position, bytes, isLast: chain === undefined };
 }
 
 function chainFrom(incarnation: string, { epoch }: PartitionLoop, from: number): readonly ChainLink[] {
   return [{ incarnation, epoch, from, end: undefined }];
 }
 
-async function writeObject({ world }: Settling, { loop, last, bytes }: Captured): Promise<Etag> {
-  const written = await write(world, partitionKey(loop.partition), bytes, { if: "match", etag: last.etag });
+async function writeObject({ world }: Settling, { loop, last, bytes, isLast }: Captured): Promise<Etag> {
+  const name = partitionKey(loop.partition);
+  const written = await write(world, name, bytes, { if: "match", etag: last.etag });
   if (written.outcome === "stored") return written.etag;
+  const { found } = written;
+  // Given up by a try whose answer was lost, and another's since; or taken from us, as the next record will show. Either
+  // way it is no more ours, and nothing of it is in no record.
+  if (isLast && found !== undefined && decodePartition(found.bytes, name).epoch > loop.epoch) return found.etag;
   throw new DormouseError(
     "sealed",
     "partition.lost",
