@@ -1,0 +1,178 @@
+/**
+ * Several hosts of one app: who owns what, and what becomes of it when hosts come, go, die, or are thought dead.
+ *
+ * Method: hosts of their own on one world in memory, with the real clock; each waits for what hosts say of themselves,
+ * never for a time. What the network may do to them is the simulator's.
+ */
+import { agent, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
+import { setImmediate as oneTurn } from "node:timers/promises";
+import { type Client, makeClient } from "@dormouse/client";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import { afterEach, expect, test } from "vitest";
+import { fromPromise, setup } from "xstate";
+import { counter } from "./agents/counter.ts";
+
+const partitions = 16;
+
+/** What effects of a gate wait for, and how many have begun. */
+let opened = Promise.withResolvers<void>();
+let begun = 0;
+
+const pass = fromPromise<void>(async () => {
+  begun += 1;
+  await opened.promise;
+});
+
+const gate = agent("gate", {
+  machine: setup({ types: {} as { events: { type: "enter" } }, actors: { pass } }).createMachine({
+    initial: "before",
+    states: {
+      before: { on: { enter: "within" } },
+      within: { invoke: { src: "pass", onDone: "through" } },
+      through: {},
+    },
+  }),
+});
+
+interface Host {
+  readonly incarnation: Incarnation;
+  owned(): number;
+  kill(isKnown?: boolean): void;
+}
+
+/** Hosts of one test, and what they say. */
+class Cluster {
+  readonly world: MemoryWorld = new MemoryWorld(realClock);
+  readonly #hosts: Incarnation[] = [];
+
+  async host(name: string, settings: Settings = {}): Promise<Host> {
+    const incarnation = await startIncarnation({
+      agents: [counter, gate],
+      ports: this.world.open(name, { clock: realClock, entropy: realEntropy }),
+      name,
+      partitions,
+      settings,
+    });
+    this.#hosts.push(incarnation);
+    return {
+      incarnation,
+      owned: () => incarnation.status().partitions.owned,
+      kill: (isKnown = true) => {
+        incarnation.kill();
+        this.world.end(name, isKnown);
+      },
+    };
+  }
+
+  client({ incarnation }: Host): Client {
+    const ports = this.world.open("client", { clock: realClock, entropy: realEntropy });
+    return makeClient({ app: incarnation.app, ports });
+  }
+
+  /** Resolves when `holds` does; looked at in every turn of the event loop. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await oneTurn();
+  }
+
+  end(): void {
+    for (const incarnation of this.#hosts) incarnation.kill();
+  }
+}
+
+let cluster = new Cluster();
+
+afterEach(() => {
+  cluster.end();
+  cluster = new Cluster();
+  opened = Promise.withResolvers<void>();
+  begun = 0;
+});
+
+/** Adds one to each of many agents, over all partitions. */
+async function addToAll(client: Client): Promise<readonly number[]> {
+  const keys = Array.from({ length: 64 }, (_, n) => `k${n}`);
+  return Promise.all(keys.map((key) => client.agent(counter, key).ask({ type: "add", by: 1 })));
+}
+
+test("each of three hosts owns its share, and every agent answers", async () => {
+  const hosts = [await cluster.host("a"), await cluster.host("b"), await cluster.host("c")];
+  await cluster.until(() => hosts.every(({ incarnation }) => incarnation.status().isReady));
+  expect(hosts.map((host) => host.owned()).reduce((sum, owned) => sum + owned)).toBe(partitions);
+  for (const host of hosts) expect(host.owned()).toBeGreaterThan(0);
+  expect(new Set(await addToAll(cluster.client(hosts[0]!)))).toEqual(new Set([1]));
+});
+
+test("a host that joins under load gets its share, and nothing is lost, doubled or refused", async () => {
+  const first = await cluster.host("a");
+  const client = cluster.client(first);
+  const joined = new AbortController();
+  const load = (async (): Promise<number> => {
+    let rounds = 0;
+    while (!joined.signal.aborted || rounds < 3) {
+      rounds += 1;
+      expect(new Set(await addToAll(client))).toEqual(new Set([rounds]));
+    }
+    return rounds;
+  })();
+  const second = await cluster.host("b");
+  await cluster.until(() => second.incarnation.status().isReady && second.owned() > 0);
+  joined.abort();
+  const rounds = await load;
+  expect(first.owned() + second.owned()).toBe(partitions);
+  expect((await client.agent(counter, "k1").read())?.context).toEqual({ count: rounds });
+});
+
+test("what a dead host owned is taken up by those that live, with all that was answered", async () => {
+  const hosts = [await cluster.host("a"), await cluster.host("b"), await cluster.host("c")];
+  await cluster.until(() => hosts.every(({ incarnation }) => incarnation.status().isReady));
+  const client = cluster.client(hosts[0]!);
+  await addToAll(client);
+  hosts[1]!.kill();
+  expect(new Set(await addToAll(client))).toEqual(new Set([2]));
+  expect(hosts[0]!.owned() + hosts[2]!.owned()).toBe(partitions);
+});
+
+test("a host that drains hands everything over, and no ask fails", async () => {
+  const hosts = [await cluster.host("a"), await cluster.host("b")];
+  await cluster.until(() => hosts.every(({ incarnation }) => incarnation.status().isReady));
+  const client = cluster.client(hosts[1]!);
+  await addToAll(client);
+  const asked = addToAll(client);
+  await hosts[0]!.incarnation.drain();
+  expect(await hosts[0]!.incarnation.ended).toBeUndefined();
+  expect(new Set(await asked)).toEqual(new Set([2]));
+  expect(new Set(await addToAll(client))).toEqual(new Set([3]));
+  expect(hosts[1]!.owned()).toBe(partitions);
+});
+
+test("a host that is thought dead and lives is sealed: it ends, says so, and its partitions go on elsewhere", async () => {
+  const hosts = [await cluster.host("a"), await cluster.host("b")];
+  await cluster.until(() => hosts.every(({ incarnation }) => incarnation.status().isReady));
+  const client = cluster.client(hosts[0]!);
+  await addToAll(client);
+  cluster.world.membershipSays(hosts[1]!.incarnation.id, "suspected");
+  expect(new Set(await addToAll(client))).toEqual(new Set([2]));
+  expect(hosts[0]!.owned()).toBe(partitions);
+  expect(await hosts[1]!.incarnation.ended).toMatchObject({ kind: "sealed" });
+});
+
+test.for([
+  [60_000, 8, "waits for their end"],
+  [0, 16, "does not wait when its grace is over, and they begin again where it went"],
+] as const)("with a grace of %i ms, a partition whose effects run %s", async ([drainMs, begunInAll]) => {
+  const first = await cluster.host("a", { drainMs });
+  const client = cluster.client(first);
+  const keys = Array.from({ length: 8 }, (_, n) => `g${n}`);
+  for (const key of keys) await client.agent(gate, key).send({ type: "enter" });
+  await cluster.until(() => begun === 8);
+  const second = await cluster.host("b", { drainMs });
+  const left = first.incarnation.drain();
+  // All that holds no effect has moved, and what does has not; or all has, and they have begun again.
+  const hasMoved = (): boolean => first.owned() === (drainMs > 0 ? keys.length : 0);
+  await cluster.until(() => hasMoved() && begun === begunInAll);
+  opened.resolve();
+  await left;
+  for (const key of keys) await client.agent(gate, key).waitFor("through");
+  expect(begun).toBe(begunInAll);
+  expect(second.owned()).toBe(partitions);
+});
