@@ -27,7 +27,7 @@ import {
   requestRead,
   type Unnumbered,
 } from "@dormouse/core/protocol";
-import type { Cancel, Channel, Clock, Entropy, Mailbox, Place, Unsubscribe } from "@dormouse/core/ports";
+import type { Cancel, Channel, Clock, Entropy, Mailbox, Acceptance, Unsubscribe } from "@dormouse/core/ports";
 import { type Call, Calls, type Limits, timeoutError } from "./calls.ts";
 import { Stint } from "./stint.ts";
 
@@ -120,7 +120,7 @@ export class Connection {
   async send(to: Address, body: Body, limits: Limits, key: string | undefined): Promise<MessageId> {
     const envelope = this.#envelope(to, body, key);
     const stint = this.#stint(to);
-    await this.#calls.run<Place>(limits, (call) => {
+    await this.#calls.run<Acceptance>(limits, (call) => {
       call.timedOut = (timeoutMs) => messageError(body, timeoutMs, stint.refusal);
       const giveUp = stint.push(envelope, (result) => {
         if (result instanceof DormouseError) call.reject(result);

@@ -15,7 +15,7 @@ import {
   Publisher,
   type Unnumbered,
 } from "@dormouse/core/protocol";
-import type { Clock, Entropy, Mailbox, Place } from "@dormouse/core/ports";
+import type { Clock, Entropy, Mailbox, Acceptance } from "@dormouse/core/ports";
 
 export interface StintOptions {
   readonly id: string;
@@ -27,7 +27,7 @@ export interface StintOptions {
 }
 
 /** Told once: where the mailbox holds it, or why it was given up. */
-export type Accepted = (result: Place | DormouseError) => void;
+export type Accepted = (result: Acceptance | DormouseError) => void;
 
 interface Waiting {
   readonly envelope: Unnumbered;
@@ -65,7 +65,7 @@ export class Stint {
     return this.#refusal;
   }
 
-  async #append(mailbox: Pick<Mailbox, "append">, partition: Partition, bytes: Uint8Array): Promise<Place> {
+  async #append(mailbox: Pick<Mailbox, "append">, partition: Partition, bytes: Uint8Array): Promise<Acceptance> {
     try {
       const place = await mailbox.append(partition, bytes);
       this.#refusal = undefined;
@@ -90,7 +90,7 @@ export class Stint {
   }
 
   #publish(publisher: Publisher, waiting: Waiting): void {
-    const ended = (result: Place | DormouseError): void => {
+    const ended = (result: Acceptance | DormouseError): void => {
       this.#outstanding -= 1;
       this.#usedAt = this.#options.clock.monotonic();
       waiting.state = "done";
@@ -111,7 +111,7 @@ export class Stint {
     this.#isOpening = true;
     const { id, partition, mailbox } = this.#options;
     const opening = encodeBatch({ source: { kind: "stint", id, place: 0, floor: 1 }, envelopes: [] });
-    const opened = ({ sequence: place }: Place): void => {
+    const opened = ({ sequence: place }: Acceptance): void => {
       const publisher = new Publisher({ ...this.#options, source: (floor) => ({ kind: "stint", id, place, floor }) });
       this.#publisher = publisher;
       for (const one of this.#waiting.splice(0)) this.#publish(publisher, one);

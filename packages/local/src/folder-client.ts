@@ -20,7 +20,7 @@ import {
   type Entropy,
   type Mailbox,
   type Partition,
-  type Place,
+  type Acceptance,
 } from "@dormouse/core/ports";
 import { realClock, realEntropy } from "./clock.ts";
 import { channelFailed, channelTimeout, hostNotRunning, mailboxClosed, mailboxNoAck } from "./errors.ts";
@@ -153,7 +153,7 @@ class SocketClient implements FolderClient {
     await folder?.close();
   }
 
-  async #append(partition: Partition, bytes: Uint8Array): Promise<Place> {
+  async #append(partition: Partition, bytes: Uint8Array): Promise<Acceptance> {
     const connection = this.#connection ?? (await this.#connect());
     if (connection !== undefined && this.#direct.size > 0) await Promise.allSettled(this.#direct);
     if (this.#isClosed) throw mailboxClosed();
@@ -166,7 +166,7 @@ class SocketClient implements FolderClient {
     return decodePlace(frame.text);
   }
 
-  async #appendDirectly(partition: Partition, bytes: Uint8Array): Promise<Place> {
+  async #appendDirectly(partition: Partition, bytes: Uint8Array): Promise<Acceptance> {
     const writing = this.#openFolder().then((folder) => folder.mailbox.append(partition, bytes));
     this.#direct.add(writing);
     try {
@@ -411,13 +411,11 @@ function tooLarge(bytes: Uint8Array): DormouseError {
   return new DormouseError("invalid", "host.too-large", message);
 }
 
-function decodePlace(text: string): Place {
+function decodePlace(text: string): Acceptance {
   const place = parseData(text);
-  if (typeof place === "object" && place !== null && "sequence" in place && "at" in place && "stream" in place) {
-    const { sequence, at, stream } = place;
-    if (typeof sequence === "number" && typeof at === "number" && typeof stream === "string") {
-      return { sequence, at, stream };
-    }
+  if (typeof place === "object" && place !== null && "sequence" in place && "stream" in place) {
+    const { sequence, stream } = place;
+    if (typeof sequence === "number" && typeof stream === "string") return { sequence, stream };
   }
   throw mailboxNoAck(undefined);
 }

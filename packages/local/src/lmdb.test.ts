@@ -84,12 +84,12 @@ test("numbers and times go on when a stream was trimmed to nothing and the folde
   const first = await openFolder(path, { ...options, clock: clockAt(9_000) });
   await first.mailbox.create(1);
   await first.mailbox.append(zero, bytes(1));
-  const last = await first.mailbox.append(zero, bytes(2));
+  const last = await first.mailbox.barrier(zero, bytes(2));
   await first.mailbox.trim(zero, 100);
   await first.close();
 
   const second = await openFolder(path, { ...options, clock: clockAt(1_000) });
-  const next = await second.mailbox.append(zero, bytes(3));
+  const next = await second.mailbox.barrier(zero, bytes(3));
   expect(next.sequence).toBe(last.sequence + 1);
   expect(next.at).toBeGreaterThan(last.at);
   await second.close();

@@ -135,13 +135,13 @@ test("a name that has ended can be opened again", async () => {
 test("a stream made anew has another name, begins at one, and cuts its readers off", async () => {
   const { world, near } = openTwo();
   await near.mailbox.create(1);
-  const before = await near.mailbox.append(zero, bytes(1));
+  const before = await near.mailbox.barrier(zero, bytes(1));
   const waiting = near.mailbox.read(zero, 2).next(1);
   await Promise.all([
     expect(waiting).rejects.toMatchObject({ code: "mailbox.interrupted" }),
     Promise.resolve().then(() => world.recreateStream(0)),
   ]);
-  const after = await near.mailbox.append(zero, bytes(1));
+  const after = await near.mailbox.barrier(zero, bytes(1));
   expect(after.sequence).toBe(1);
   expect(after.stream).not.toBe(before.stream);
   expect(after.at).toBeGreaterThan(before.at);
@@ -153,7 +153,7 @@ test("a stream's time rises even when the world's clock stands still or goes bac
   const { mailbox } = world.open("near", options);
   await mailbox.create(1);
   const places = [];
-  for (let index = 0; index < 4; index += 1) places.push(await mailbox.append(zero, bytes(1)));
+  for (let index = 0; index < 4; index += 1) places.push(await mailbox.barrier(zero, bytes(1)));
   const at = places.map((place) => place.at);
   expect(at).toEqual(at.toSorted((left, right) => left - right));
   expect(new Set(at).size).toBe(4);

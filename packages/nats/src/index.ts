@@ -1,1 +1,3 @@
-export {};
+/** Mailbox, membership and channel on NATS. */
+export { connectNats, type NatsConnection } from "./connect.ts";
+export type { NatsOptions } from "./options.ts";

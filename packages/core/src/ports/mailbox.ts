@@ -13,17 +13,23 @@
  */
 import type { Partition } from "../agent/address.ts";
 
-/** The place of one message, as its stream gave it. */
-export interface Place {
+/** Where a stream put a message that it accepted. When it did, it tells only those who read (and who ask: `barrier`). */
+export interface Acceptance {
   readonly sequence: number;
-  /** The stream's own time of it, in milliseconds since 1970; may have a fraction. */
-  readonly at: number;
   /** Which stream: another name when it was made anew. */
   readonly stream: string;
 }
 
+/** The place of one message, as its stream gave it. */
+export interface Place extends Acceptance {
+  /** The stream's own time of it, in milliseconds since 1970; may have a fraction. */
+  readonly at: number;
+}
+
 export interface MailboxMessage extends Place {
   readonly bytes: Uint8Array;
+  /** Of a message that a plain client published: for which agent, type and key as they are encoded in its subject. */
+  readonly sentTo?: { readonly type: string; readonly key: string };
 }
 
 export interface MailboxReader {
@@ -44,10 +50,11 @@ export interface Mailbox {
    * Resolves when the stream holds the message (M1).
    *
    * @throws DormouseError `unavailable` (`mailbox.no-ack`): no answer, it may be there or come later; repeat with the
-   * same identity; (`mailbox.full`): refused for lack of room, it is not there.
+   * same identity; (`mailbox.full`): refused for lack of room, it is not there; `invalid` (`event.too-large`): larger
+   * than the driver can carry.
    */
-  append(partition: Partition, bytes: Uint8Array): Promise<Place>;
-  /** Like `append`, but always finds room: a full stream could otherwise never be drained. */
+  append(partition: Partition, bytes: Uint8Array): Promise<Acceptance>;
+  /** Like `append`, but always finds room (a full stream could otherwise never be drained), and tells the time too. */
   barrier(partition: Partition, bytes: Uint8Array): Promise<Place>;
   /** Reads from the first message whose number is `from` or above. */
   read(partition: Partition, from: number): MailboxReader;

@@ -17,7 +17,7 @@ import { assert } from "../agent/assert.ts";
 import { DormouseError } from "../agent/errors.ts";
 import { batchBytesMax, batchEnvelopesMax } from "../agent/limits.ts";
 import { encodeBatch, type Envelope, envelopeBytes, type Source } from "../format/message.ts";
-import type { Clock, Entropy, Mailbox, Place } from "../ports/index.ts";
+import type { Clock, Entropy, Mailbox, Acceptance } from "../ports/index.ts";
 import { pause } from "./insist.ts";
 
 export interface PublisherOptions {
@@ -36,12 +36,12 @@ interface Pending {
   readonly envelope: Envelope;
   readonly bytes: number;
   /** Called once: with its place, or with why it was given up. */
-  done: (result: Place | DormouseError) => void;
+  done: (result: Acceptance | DormouseError) => void;
 }
 
 interface Flight {
   readonly pending: readonly Pending[];
-  result: Place | DormouseError | undefined;
+  result: Acceptance | DormouseError | undefined;
 }
 
 const pauseMsMin = 20;
@@ -68,7 +68,7 @@ export class Publisher {
   }
 
   /** Publishes the envelope; its number is above all pushed before. */
-  push(envelope: Envelope, done: (result: Place | DormouseError) => void): void {
+  push(envelope: Envelope, done: (result: Acceptance | DormouseError) => void): void {
     const last = this.#pending.at(-1);
     assert(last === undefined || last.envelope.n < envelope.n, "numbers of a source rise");
     this.#pending.push({ envelope, bytes: envelopeBytes(envelope, batchBytesMax), done });
@@ -157,7 +157,7 @@ export class Publisher {
     else this.#schedule();
   }
 
-  #resolve(pending: Pending, place: Place): void {
+  #resolve(pending: Pending, place: Acceptance): void {
     // Nearly always the first: sends are resolved in order.
     const index = this.#pending[0] === pending ? 0 : this.#pending.indexOf(pending);
     if (index < 0) return;

@@ -1,6 +1,12 @@
 /** The promises of `Mailbox`, M1 to M5, as cases for every driver. */
 import assert from "node:assert/strict";
-import { DormouseError, type Mailbox, type MailboxMessage, type Partition, type Place } from "@dormouse/core/ports";
+import {
+  DormouseError,
+  type Acceptance,
+  type Mailbox,
+  type MailboxMessage,
+  type Partition,
+} from "@dormouse/core/ports";
 import { bytesOf, makeCases, textOf, type ConformanceCase } from "./conformance-case.ts";
 
 export interface OpenedMailbox {
@@ -25,12 +31,13 @@ const one = 1 as Partition;
  */
 export function mailboxConformance(open: () => Promise<OpenedMailbox>): readonly ConformanceCase[] {
   return makeCases(open, {
-    "M1: numbers rise, and the place names the stream and a time": async ({ mailbox }) => {
+    "M1: numbers rise, and the place names the stream; of a barrier also a time": async ({ mailbox }) => {
       await mailbox.create(1);
       const places = await appendAll(mailbox, zero, ["a", "b", "c"]);
-      assertRising(places);
-      assert.equal(new Set(places.map((place) => place.stream)).size, 1);
-      assert.ok(places.every((place) => place.at >= 0 && place.stream.length > 0));
+      const barrier = await mailbox.barrier(zero, bytesOf("barrier"));
+      assertRising([...places, barrier]);
+      assert.equal(new Set([...places, barrier].map((place) => place.stream)).size, 1);
+      assert.ok(barrier.at >= 0 && barrier.stream.length > 0);
     },
 
     "M1: of messages appended at once, all are kept, in the order of the calls": async ({ mailbox }) => {
@@ -85,16 +92,23 @@ export function mailboxConformance(open: () => Promise<OpenedMailbox>): readonly
       assert.deepEqual(textsOf(await readMany(mailbox, zero, 1, 1)), ["one"]);
     },
 
-    "M2: a reader hands out each message once, in order, with the place that append gave": async ({ mailbox }) => {
+    "M2: a reader hands out each message once, in order, with the place that append or barrier gave": async ({
+      mailbox,
+    }) => {
       await mailbox.create(2);
-      const places: Place[] = [];
+      const places: Acceptance[] = [];
       for (const text of ["a", "b", "c", "d"]) {
         places.push(await mailbox.append(zero, bytesOf(text)));
         await mailbox.append(one, bytesOf(`other-${text}`));
       }
-      const messages = await readMany(mailbox, zero, 1, 4);
-      assert.deepEqual(textsOf(messages), ["a", "b", "c", "d"]);
-      assert.deepEqual(messages.map(placeOf), places);
+      const barrier = await mailbox.barrier(zero, bytesOf("e"));
+      const messages = await readMany(mailbox, zero, 1, 5);
+      assert.deepEqual(textsOf(messages), ["a", "b", "c", "d", "e"]);
+      assert.deepEqual(
+        messages.map(({ sequence, stream }) => ({ sequence, stream })),
+        [...places, barrier].map(({ sequence, stream }) => ({ sequence, stream })),
+      );
+      assert.equal(messages.at(-1)?.at, barrier.at);
     },
 
     "M2: a reader begins at the first message with its number or above": async ({ mailbox }) => {
@@ -170,7 +184,8 @@ export function mailboxConformance(open: () => Promise<OpenedMailbox>): readonly
     "M4: after a lost tail, a number that comes again has another timestamp": async ({ mailbox, loseTail }) => {
       assert.ok(loseTail, "open gives no loseTail: skip this case by its name, with a reason");
       await mailbox.create(1);
-      const before = await appendAll(mailbox, zero, ["a", "b", "c"]);
+      await appendAll(mailbox, zero, ["a", "b", "c"]);
+      const before = await readMany(mailbox, zero, 1, 3);
       await loseTail(zero, 2);
       const after = await mailbox.barrier(zero, bytesOf("barrier"));
       const same = before.find((place) => place.sequence === after.sequence);
@@ -234,20 +249,16 @@ async function takeFrom(
   return messages;
 }
 
-async function appendAll(mailbox: Mailbox, partition: Partition, texts: readonly string[]): Promise<Place[]> {
-  const places: Place[] = [];
+async function appendAll(mailbox: Mailbox, partition: Partition, texts: readonly string[]): Promise<Acceptance[]> {
+  const places: Acceptance[] = [];
   for (const text of texts) places.push(await mailbox.append(partition, bytesOf(text)));
   return places;
 }
 
-function assertRising(places: readonly Place[]): void {
+function assertRising(places: readonly Acceptance[]): void {
   const sequences = places.map((place) => place.sequence);
   const isRising = sequences.every((sequence, index) => index === 0 || sequence > (sequences[index - 1] ?? sequence));
   assert.ok(isRising, `numbers do not rise: ${sequences.join(", ")}`);
-}
-
-function placeOf({ sequence, at, stream }: MailboxMessage): Place {
-  return { sequence, at, stream };
 }
 
 function textsOf(messages: readonly MailboxMessage[]): (string | undefined)[] {

@@ -1,0 +1,69 @@
+/** A plain connection to NATS, beside the drivers: what an operator, another client or an accident does. */
+import { jetstreamManager, type JetStreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+
+export class RawNats {
+  readonly connection: NatsConnection;
+  readonly #jetstream: JetStreamManager;
+
+  private constructor(connection: NatsConnection, jetstream: JetStreamManager) {
+    this.connection = connection;
+    this.#jetstream = jetstream;
+  }
+
+  static async connect(servers: string | string[]): Promise<RawNats> {
+    const connection = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    return new RawNats(connection, await jetstreamManager(connection, { checkAPI: false }));
+  }
+
+  info(stream: string): Promise<StreamInfo> {
+    return this.#jetstream.streams.info(stream);
+  }
+
+  async addStream(name: string, subjects: string[]): Promise<void> {
+    await this.#jetstream.streams.add({ name, subjects });
+  }
+
+  async deleteStream(stream: string): Promise<void> {
+    await this.#jetstream.streams.delete(stream);
+  }
+
+  /** Deletes a stream and makes another of the same settings. */
+  async remakeStream(stream: string): Promise<void> {
+    const { config } = await this.info(stream);
+    await this.deleteStream(stream);
+    await this.#jetstream.streams.add(config);
+  }
+
+  async deleteStreams(prefix: string): Promise<void> {
+    for await (const { config } of this.#jetstream.streams.list()) {
+      if (config.name.startsWith(`${prefix}_`) || config.name.startsWith(`KV_${prefix}_`)) {
+        await this.deleteStream(config.name);
+      }
+    }
+  }
+
+  /** Deletes the consumers of a stream; waits for one where there is none yet. */
+  async deleteConsumers(stream: string): Promise<void> {
+    for (let deleted = 0; deleted === 0;) {
+      for await (const { name } of this.#jetstream.consumers.list(stream)) {
+        await this.#jetstream.consumers.delete(stream, name);
+        deleted += 1;
+      }
+    }
+  }
+
+  async consumers(stream: string): Promise<number> {
+    return (await this.info(stream)).state.consumer_count;
+  }
+
+  /** Lowers a stream's limit to what it holds. */
+  async fill(stream: string): Promise<void> {
+    const { state } = await this.info(stream);
+    await this.#jetstream.streams.update(stream, { max_bytes: Math.max(state.bytes, 1) });
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+}
