@@ -44,6 +44,8 @@ export interface ConnectionOptions {
   readonly ports: ClientPorts;
   /** Throws if nobody can answer: no host runs. */
   readonly checkHost?: () => void;
+  /** Throws if nothing may be sent any more: the app is another by now. */
+  readonly checkApp?: () => void;
 }
 
 export interface AskLimits extends Limits {
@@ -79,6 +81,7 @@ export class Connection {
   readonly app: App;
   readonly #ports: ClientPorts;
   readonly #checkHost: () => void;
+  readonly #checkApp: () => void;
   readonly #life = new AbortController();
   readonly #newId: () => string;
   readonly #replyTo: string;
@@ -91,10 +94,11 @@ export class Connection {
   readonly #seen = new Map<Address, number>();
   readonly #unsubscribe: Unsubscribe;
 
-  constructor({ app, ports, checkHost }: ConnectionOptions) {
+  constructor({ app, ports, checkHost, checkApp }: ConnectionOptions) {
     this.app = app;
     this.#ports = ports;
     this.#checkHost = checkHost ?? (() => undefined);
+    this.#checkApp = checkApp ?? (() => undefined);
     this.#newId = makeIds(ports);
     this.#calls = new Calls(ports.clock);
     this.#replyTo = `${app.birth}/reply/${this.#newId()}`;
@@ -118,6 +122,7 @@ export class Connection {
 
   /** Resolves with the message's id when the mailbox holds it. */
   async send(to: Address, body: Body, limits: Limits, key: string | undefined): Promise<MessageId> {
+    this.#checkApp();
     const envelope = this.#envelope(to, body, key);
     const stint = this.#stint(to);
     await this.#calls.run<Acceptance>(limits, (call) => {
@@ -134,6 +139,7 @@ export class Connection {
   /** Resolves with the answer; rejects with the error that was the answer. */
   async ask(to: Address, body: Body, limits: AskLimits, key: string | undefined): Promise<unknown> {
     this.#checkHost();
+    this.#checkApp();
     const envelope = this.#envelope(to, body, key);
     return this.#calls.run<unknown>(limits, (call) => {
       const { timeoutMs: patienceMs } = limits;

@@ -12,7 +12,7 @@
 import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
-import type { App } from "./format/app.ts";
+import { type App, encodeApp } from "./format/app.ts";
 import { formatNewest } from "./format/member.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
@@ -44,8 +44,10 @@ export interface IncarnationOptions {
   readonly app?: string;
   /** What people know it by, such as the machine's name. Default: none. */
   readonly name?: string;
-  /** Partitions of an app that is not there yet. Default 8. */
+  /** Partitions of a new app; one that is there must have as many. Default: as many as it has. */
   readonly partitions?: number;
+  /** Partitions of a new app, where `partitions` does not say. Default 8. */
+  readonly partitionsDefault?: number;
   readonly settings?: Settings;
   readonly observe?: Observe;
   /** Replacements by agent type and actor name, for tests. */
@@ -96,8 +98,6 @@ export interface AwaitedEffect {
   readonly attempt: number;
 }
 
-const defaultPartitions = 8;
-
 /**
  * Starts one incarnation. It resolves when it has caught up with every partition that is placed on it, but for those that
  * other hosts are still to hand over.
@@ -119,7 +119,8 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   const newId = makeIds(options.ports);
   const id = newId();
   await probeStore(world, id);
-  const app = await openApp(world, { name, birth: newId(), partitions: options.partitions ?? defaultPartitions });
+  const { partitions, partitionsDefault = 8 } = options;
+  const app = await openApp(world, { name, birth: newId(), partitions, partitionsDefault });
   await insist(world, () => options.ports.mailbox.create(app.partitions));
   const { ports, restoreEveryStep = false, isCautious = true } = options;
   const made = {
@@ -242,7 +243,7 @@ class Host implements Incarnation {
       incarnation: options.id,
       app: options.app,
       journal: this.#journal,
-      facts: { name: options.name, format: formatNewest, types: registry.versions() },
+      facts: { name: options.name, format: formatNewest, types: registry.versions(), app: encodeApp(options.app) },
       roundMs: settings.settleRoundMs,
       graceMs: settings.drainMs,
       owned: () => [...this.#held.keys()],

@@ -34,5 +34,6 @@ export {
   startIncarnation,
 } from "./host.ts";
 export type { Observe, Observed } from "./observe.ts";
+export type { HostStatus } from "./runtime/own/control.ts";
 export type { Settings } from "./settings.ts";
 export type { ActorOverrides } from "./step/registry.ts";

@@ -1,5 +1,5 @@
 /** What a process without partitions needs: addresses, messages, sends, answers, reads. */
-export { type Address, checkUserKey, makeAddress, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
+export { type Address, checkName, checkUserKey, makeAddress, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 export type {
   AgentDefinition,
   AnyAgentDefinition,
@@ -20,11 +20,13 @@ export { eventBytesMax, keyBytesMax } from "./agent/limits.ts";
 export { checkEventSchema } from "./step/schemas.ts";
 export { checkOptions, optionError } from "./agent/options.ts";
 export type { EventData } from "./agent/way-out.ts";
-export type { App } from "./format/app.ts";
+export { type App, decodeApp } from "./format/app.ts";
 export { checkData } from "./format/codec/data.ts";
+export { decodeFacts, type HostFacts } from "./format/member.ts";
 export { type Body, encodeBatch, envelopeBytes, type Unnumbered } from "./format/message.ts";
 export { readApp } from "./runtime/app.ts";
 export { makeIds } from "./runtime/ids.ts";
+export { type HostRequest, type HostStatus, requestHost } from "./runtime/own/control.ts";
 export { insist, pause } from "./runtime/insist.ts";
 export {
   type AgentPage,

@@ -1,31 +1,33 @@
 /** A client in another process than the host's. */
+import { hostname } from "node:os";
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import { checkOptions, readApp } from "@dormouse/core/protocol";
+import { type App, checkName, checkOptions, decodeApp, decodeFacts, readApp } from "@dormouse/core/protocol";
+import type { Membership, ObjectStore } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
-import { folderOf } from "./drivers.ts";
+import { type Cluster, openCluster, type Place, placeOf, type Places } from "./drivers.ts";
 
-export interface ConnectOptions {
-  /** The folder of the host. Default `"file:./.dormouse"`. */
-  readonly store?: string;
+export interface ConnectOptions extends Places {
   /** Default `"default"`. */
   readonly app?: string;
+  /** What people know this client by. Default: the machine's name. */
+  readonly name?: string;
   /** Closes the client. */
   readonly signal?: AbortSignal;
 }
 
 /** A client, and whether a host runs that could answer. */
 export interface ConnectedClient extends Client {
-  /** Now; without a host, sends are kept in the mailbox until one starts, and asks are refused. */
+  /** Now; without a host, sends are kept in the mailbox until one starts; in a folder asks are refused, else they wait. */
   readonly isHostRunning: boolean;
 }
 
 /**
- * Connects to a folder's agents from another process, whether a host runs on it now or not; stays connected over the
- * host's restarts.
+ * Connects to agents from another process than their host's, whether one runs now or not; stays connected over every
+ * restart. On a cluster a client needs no store where a host runs that tells it of the app.
  *
- * @throws DormouseError `unavailable` (`folder.missing`): no host ever ran there; `invalid` (`app.mismatch`,
- * `store.url`, `option.invalid`).
+ * @throws DormouseError `unavailable` (`folder.missing`: no host ever ran there; `app.no-host`; what NATS and the store
+ * answer); `invalid` (`app.mismatch`, `store.url`, `mailbox.url`, `option.invalid`).
  * @example
  * ```ts
  * await using client = await connect({ store: "file:./.dormouse" });
@@ -34,10 +36,19 @@ export interface ConnectedClient extends Client {
  * @see DESIGN.md, section 15
  */
 export async function connect(options: ConnectOptions = {}): Promise<ConnectedClient> {
-  checkOptions("connect", options, ["store", "app", "signal"]);
+  checkOptions("connect", options, ["mailbox", "store", "nats", "s3", "app", "name", "signal"]);
   options.signal?.throwIfAborted();
-  const path = folderOf(options.store);
-  const app = await appOf(path, options.app ?? "default");
+  const name = options.app ?? "default";
+  checkName("app", name);
+  const place = placeOf(options);
+  const client =
+    place.kind === "folder" ? await connectToFolder(place.path, name) : await connectToCluster(place, options, name);
+  options.signal?.addEventListener("abort", () => void client.close(), { once: true });
+  return client;
+}
+
+async function connectToFolder(path: string, name: string): Promise<ConnectedClient> {
+  const app = await appOfFolder(path, name);
   const folder = await connectFolder(path);
   const client = makeClient({
     app,
@@ -47,23 +58,13 @@ export async function connect(options: ConnectOptions = {}): Promise<ConnectedCl
     },
     closed: () => folder.close(),
   });
-  options.signal?.addEventListener("abort", () => void client.close(), { once: true });
-  return Object.defineProperty(client, "isHostRunning", { get: () => folder.isHostRunning }) as ConnectedClient;
+  return withHost(client, () => folder.isHostRunning);
 }
 
-/** How long a folder may fail to answer, in milliseconds. */
-const patienceMs = 10_000;
-
-async function appOf(path: string, name: string): Promise<NonNullable<Awaited<ReturnType<typeof readApp>>>> {
+async function appOfFolder(path: string, name: string): Promise<App> {
   const folder = await openFolder(path, { clock: realClock, entropy: realEntropy, create: false });
   try {
-    const app = await readApp({
-      store: folder.store,
-      clock: realClock,
-      entropy: realEntropy,
-      signal: new AbortController().signal,
-      patience: { ms: patienceMs },
-    });
+    const app = await appIn(folder.store);
     if (app?.name === name) return app;
     throw new DormouseError(
       "invalid",
@@ -75,4 +76,109 @@ async function appOf(path: string, name: string): Promise<NonNullable<Awaited<Re
   } finally {
     await folder.close();
   }
+}
+
+async function connectToCluster(
+  place: Extract<Place, { kind: "cluster" }>,
+  options: ConnectOptions,
+  name: string,
+): Promise<ConnectedClient> {
+  const cluster = await openCluster(place, options, options.name ?? hostname());
+  try {
+    const ports = cluster.clientPorts(name);
+    const app = await appOfCluster(cluster, ports.membership, name);
+    const hosts = new HostsSeen(ports.membership, app);
+    await hosts.look();
+    const client = makeClient({
+      app,
+      ports,
+      checkApp: () => hosts.check(),
+      closed: async () => {
+        hosts.close();
+        await cluster.close();
+      },
+    });
+    return withHost(client, () => hosts.count > 0);
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+}
+
+/** The app as the store has it, or else as a host tells. */
+async function appOfCluster(cluster: Cluster, membership: Membership, name: string): Promise<App> {
+  const store = cluster.store(name);
+  const app = store === undefined ? (await appsTold(membership))[0] : await appIn(store);
+  if (app !== undefined) return app;
+  throw store === undefined
+    ? new DormouseError(
+        "unavailable",
+        "app.no-host",
+        `no host of the app runs that could tell of it; start one, correct the name, or name the store too: app=${name}`,
+      )
+    : new DormouseError(
+        "invalid",
+        "app.mismatch",
+        `there is no such app on this store; start a host of it, or make it by "dormouse app create": app=${name}`,
+      );
+}
+
+/** What living hosts say of the app. */
+async function appsTold(membership: Membership): Promise<readonly App[]> {
+  const members = await membership.alive();
+  const told = members.map(({ facts }) => decodeFacts(facts).app).filter((bytes) => bytes !== undefined);
+  return told.map((bytes) => decodeApp(bytes, "what a host tells"));
+}
+
+/** The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name. */
+class HostsSeen {
+  count = 0;
+  readonly #membership: Membership;
+  readonly #app: App;
+  readonly #stop: () => void;
+  #problem: DormouseError | undefined;
+
+  constructor(membership: Membership, app: App) {
+    this.#membership = membership;
+    this.#app = app;
+    this.#stop = membership.watch(() => void this.look().catch(() => undefined));
+  }
+
+  async look(): Promise<void> {
+    const told = await appsTold(this.#membership);
+    this.count = told.length;
+    const other = told.find(({ birth }) => birth !== this.#app.birth);
+    this.#problem = other === undefined ? undefined : otherApp(this.#app, other);
+  }
+
+  /** @throws DormouseError `invalid` (`app.mismatch`). */
+  check(): void {
+    if (this.#problem !== undefined) throw this.#problem;
+  }
+
+  close(): void {
+    this.#stop();
+  }
+}
+
+function otherApp(app: App, other: App): DormouseError {
+  return new DormouseError(
+    "invalid",
+    "app.mismatch",
+    `the app that hosts run is not the one that this client knows: it was made again, or client and hosts name different ` +
+      `stores; connect again: app=${app.name} partitions=${app.partitions} birth=${app.birth} ` +
+      `hosts' partitions=${other.partitions} birth=${other.birth}`,
+  );
+}
+
+/** How long a store may fail to answer, in milliseconds. */
+const patienceMs = 10_000;
+
+function appIn(store: ObjectStore): Promise<App | undefined> {
+  const { signal } = new AbortController();
+  return readApp({ store, clock: realClock, entropy: realEntropy, signal, patience: { ms: patienceMs } });
+}
+
+function withHost(client: Client, isHostRunning: () => boolean): ConnectedClient {
+  return Object.defineProperty(client, "isHostRunning", { get: isHostRunning }) as ConnectedClient;
 }

@@ -1,19 +1,57 @@
-/** From a URL to what drives it. */
+/** From URLs to what drives them: a folder, or NATS and an S3 store, each loaded when its URL is used. */
 import { fileURLToPath } from "node:url";
 import { DormouseError } from "@dormouse/core";
+import { optionError } from "@dormouse/core/protocol";
+import type { ObjectStore, Ports } from "@dormouse/core/ports";
+import { realClock, realEntropy } from "@dormouse/local";
+import type { NatsConnection, NatsOptions } from "@dormouse/nats";
+import type { S3Options } from "@dormouse/s3";
+import { scoped } from "./scoped.ts";
+
+/** What a `nats://` URL does not say: credentials, TLS, prefix, copies of each stream. */
+export type NatsSettings = Omit<NatsOptions, "servers" | "name">;
+
+/** What an `s3://` URL does not say: endpoint, region, credentials. */
+export type S3Settings = Omit<S3Options, "url" | "clock" | "entropy">;
+
+/** Where a host's agents live, or a client's. */
+export interface Places {
+  /** `"nats://server:4222"`, several by comma; with it `store` is a bucket. Default: the mailbox is in the folder. */
+  readonly mailbox?: string;
+  /** `"file:./folder"`, or with a `mailbox` `"s3://bucket/prefix"`. Default `"file:./.dormouse"`. */
+  readonly store?: string;
+  readonly nats?: NatsSettings;
+  readonly s3?: S3Settings;
+}
+
+/** Where agents live, told apart. */
+export type Place =
+  | { readonly kind: "folder"; readonly path: string }
+  | { readonly kind: "cluster"; readonly mailbox: string; readonly bucket: string | undefined };
 
 const folderDefault = "file:./.dormouse";
+
+/** @throws DormouseError `invalid` (`store.url`, `mailbox.url`): no URL of these kinds, or two that do not go together. */
+export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
+  const isBucket = typeof store === "string" && store.startsWith("s3://");
+  if (mailbox === undefined) {
+    if (isBucket) throw mailboxUrl("a bucket goes with a mailbox on NATS; name it too", mailbox);
+    if (nats !== undefined || s3 !== undefined) throw optionError("nats and s3 go with a mailbox on NATS", nats ?? s3);
+    return { kind: "folder", path: folderOf(store) };
+  }
+  const isNats = typeof mailbox === "string" && mailbox.split(",").every((one) => /^(nats|tls):\/\/./.test(one.trim()));
+  if (!isNats) throw mailboxUrl('a mailbox is named by a URL such as "nats://server:4222", several by comma', mailbox);
+  if (store !== undefined && !isBucket) {
+    throw storeUrl('with a mailbox on NATS a store is a bucket, such as "s3://bucket/prefix"', store);
+  }
+  return { kind: "cluster", mailbox, bucket: store };
+}
 
 /** The folder that a store's URL names. @throws DormouseError `invalid` (`store.url`). */
 export function folderOf(url: string = folderDefault): string {
   const path = pathOf(url);
   if (path !== undefined) return path;
-  throw new DormouseError(
-    "invalid",
-    "store.url",
-    `a store is named by a URL such as "file:./.dormouse" or "file:///var/dormouse"; other kinds come later: ` +
-      `store=${url}`,
-  );
+  throw storeUrl('a store is named by a URL such as "file:./.dormouse", or "s3://bucket/prefix" with a mailbox on NATS', url);
 }
 
 /** `undefined` for whatever else plain JavaScript may give. */
@@ -26,4 +64,85 @@ function pathOf(url: unknown): string | undefined {
     // Of another machine, or with a slash inside a name.
     return undefined;
   }
+}
+
+function storeUrl(what: string, url: unknown): DormouseError {
+  return new DormouseError("invalid", "store.url", `${what}: store=${withoutSecrets(url)}`);
+}
+
+function mailboxUrl(what: string, url: unknown): DormouseError {
+  return new DormouseError("invalid", "mailbox.url", `${what}: mailbox=${withoutSecrets(url)}`);
+}
+
+/** A URL may hold a name and password. */
+function withoutSecrets(url: unknown): string {
+  return String(url).replaceAll(/[^/,]*@/g, "…@");
+}
+
+/** A NATS and a bucket, with many apps in them. */
+export class Cluster {
+  readonly #nats: NatsConnection;
+  readonly #store: { readonly store: ObjectStore; close(): Promise<void> } | undefined;
+
+  constructor(nats: NatsConnection, store: { readonly store: ObjectStore; close(): Promise<void> } | undefined) {
+    this.#nats = nats;
+    this.#store = store;
+  }
+
+  /** Those of a process without partitions: all but the store. */
+  clientPorts(app: string): Omit<Ports, "store"> {
+    return {
+      mailbox: this.#nats.mailbox(app),
+      membership: this.#nats.membership(app),
+      channel: this.#nats.channel,
+      clock: realClock,
+      entropy: realEntropy,
+    };
+  }
+
+  /** @throws DormouseError `invalid` (`option.invalid`): no store was named. */
+  ports(app: string): Ports {
+    const store = this.store(app);
+    if (store === undefined) throw optionError("name a store too, such as s3://bucket/prefix", undefined);
+    return { ...this.clientPorts(app), store };
+  }
+
+  /** An app's objects; `undefined` without a bucket. */
+  store(app: string): ObjectStore | undefined {
+    return this.#store === undefined ? undefined : scoped(this.#store.store, `${app}/`);
+  }
+
+  /** Nothing of it keeps the process alive then. */
+  async close(): Promise<void> {
+    await Promise.all([this.#nats.close(), this.#store?.close()]);
+  }
+}
+
+/**
+ * Connects to a cluster.
+ *
+ * @throws DormouseError as `connectNats` and `openS3Store` do.
+ */
+export async function openCluster(
+  place: Extract<Place, { kind: "cluster" }>,
+  { nats, s3 }: Places,
+  name: string,
+): Promise<Cluster> {
+  const { connectNats } = await import("@dormouse/nats");
+  const connection = await connectNats({ ...nats, servers: place.mailbox, name });
+  try {
+    return new Cluster(connection, place.bucket === undefined ? undefined : await openBucket(place.bucket, s3));
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+async function openBucket(
+  url: string,
+  s3: S3Settings | undefined,
+): Promise<{ readonly store: ObjectStore; close(): Promise<void> }> {
+  const { openS3Store } = await import("@dormouse/s3");
+  const store = await openS3Store({ ...s3, url, clock: realClock, entropy: realEntropy });
+  return { store, close: () => store.close() };
 }

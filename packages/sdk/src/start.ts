@@ -1,19 +1,24 @@
-/** Runs a host in this process: on a folder, where it is the folder's one host. */
-import { type AnyAgentDefinition, type Observe, type Settings, startIncarnation } from "@dormouse/core";
-import { checkOptions, optionError } from "@dormouse/core/protocol";
+/** Runs a host in this process: on a folder, where it is the folder's one host, or as one of many of a cluster. */
+import { hostname } from "node:os";
+import { type AnyAgentDefinition, type HostStatus, type Observe, type Settings, startIncarnation } from "@dormouse/core";
+import { checkName, checkOptions, optionError } from "@dormouse/core/protocol";
+import type { Ports } from "@dormouse/core/ports";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
-import { folderOf } from "./drivers.ts";
+import { openCluster, placeOf, type Places } from "./drivers.ts";
+import { type Lives, runLives } from "./lives.ts";
 import { sayProblem } from "./problems.ts";
 import { drainOnSignals } from "./signals.ts";
 
-export interface HostOptions {
+export interface HostOptions extends Places {
   /** The agent types that this host runs. */
   readonly agents: readonly AnyAgentDefinition[];
   /** Default `"default"`. */
   readonly app?: string;
-  /** Where agents live. Default `"file:./.dormouse"`, mailbox and store in one folder. */
-  readonly store?: string;
+  /** What people know this host by. Default: the machine's name. */
+  readonly name?: string;
+  /** Partitions of an app that is new, for ever. Default 8 in a folder, 32 in a cluster. */
+  readonly partitions?: number;
   /** Ends the host as `drain` does. Default: SIGINT and SIGTERM do, and end the process after it. */
   readonly signal?: AbortSignal;
   /** Plain data; each has a default. `freezeContexts` is off by default where `NODE_ENV` is `production`. */
@@ -26,10 +31,12 @@ export interface HostOptions {
 export interface Host extends AsyncDisposable {
   /** Sends, asks and reads within this process. */
   readonly client: Client;
-  /** The name of this run; another run of the same folder has another. */
+  /** The name of this run; one that begins anew, since another host took its agents over, has another. */
   readonly incarnation: string;
   /** Resolves when the host is over; rejects with what ended it, if it was not `drain`. */
   readonly ended: Promise<void>;
+  /** How it is now: whether it is ready, and why not. */
+  status(): HostStatus;
   /** Stops taking messages, commits and settles what was taken, gives the folder up. Loses nothing. */
   drain(): Promise<void>;
 }
@@ -51,44 +58,95 @@ export interface Host extends AsyncDisposable {
 export async function startHost(options: HostOptions): Promise<Host> {
   checkHostOptions(options);
   options.signal?.throwIfAborted();
-  const folder = await openHostFolder(folderOf(options.store));
+  const { agents, app = "default", name = hostname(), partitions, observe = sayProblem } = options;
+  const settings = withEnvironment(options.settings);
+  const world = await openWorld(options, app, name);
   try {
-    const { agents, app, observe } = options;
-    const incarnation = await startIncarnation({
-      agents,
-      ports: folder.ports,
-      settings: withEnvironment(options.settings),
-      ...(app === undefined ? {} : { app }),
-      observe: observe ?? sayProblem,
-    });
-    const client = makeClient({ app: incarnation.app, ports: folder.ports });
-    const end = async (): Promise<void> => {
-      const error = await incarnation.ended;
-      await client.close();
-      await folder.close();
-      if (error !== undefined) throw error;
-    };
-    const ended = end();
-    // Whoever does not ask how it ended need not handle it.
-    ended.catch(() => undefined);
-    const drain = async (): Promise<void> => {
-      await incarnation.drain();
-      await ended;
-    };
-    if (options.signal === undefined) {
-      const stopListening = drainOnSignals(drain);
-      ended.catch(() => undefined).finally(stopListening);
-    }
-    if (options.signal?.aborted === true) await drain();
-    options.signal?.addEventListener("abort", () => void drain().catch(() => undefined), { once: true });
-    return { client, incarnation: incarnation.id, ended, drain, [Symbol.asyncDispose]: drain };
+    const lives = await runLives(() =>
+      startIncarnation({
+        agents,
+        ports: world.ports,
+        app,
+        name,
+        settings,
+        observe,
+        partitionsDefault: world.partitionsDefault,
+        ...(partitions === undefined ? {} : { partitions }),
+      }),
+    );
+    return runHost(lives, world, options.signal);
   } catch (error) {
-    await folder.close();
+    await world.close();
     throw error;
   }
 }
 
-const optionNames: readonly (keyof HostOptions)[] = ["agents", "app", "store", "signal", "settings", "observe"];
+interface World {
+  readonly ports: Ports;
+  readonly partitionsDefault: number;
+  readonly close: () => Promise<void>;
+}
+
+const partitionsOfFolder = 8;
+const partitionsOfCluster = 32;
+
+async function openWorld(options: HostOptions, app: string, name: string): Promise<World> {
+  const place = placeOf(options);
+  if (place.kind === "folder") {
+    const folder = await openHostFolder(place.path);
+    return { ports: folder.ports, partitionsDefault: partitionsOfFolder, close: () => folder.close() };
+  }
+  if (place.bucket === undefined) throw optionError("a host on NATS needs a store, such as s3://bucket/prefix", undefined);
+  checkName("app", app);
+  const cluster = await openCluster(place, options, name);
+  return { ports: cluster.ports(app), partitionsDefault: partitionsOfCluster, close: () => cluster.close() };
+}
+
+function runHost(lives: Lives, world: World, signal: AbortSignal | undefined): Host {
+  const client = makeClient({ app: lives.incarnation.app, ports: world.ports });
+  const ended = lives.ended.finally(async () => {
+    await client.close();
+    await world.close();
+  });
+  // Whoever does not ask how it ended need not handle it.
+  ended.catch(() => undefined);
+  const drain = async (): Promise<void> => {
+    await lives.drain().catch(() => undefined);
+    await ended;
+  };
+  if (signal === undefined) {
+    const stopListening = drainOnSignals(drain);
+    ended.catch(() => undefined).finally(stopListening);
+  } else {
+    const aborted = (): void => void drain().catch(() => undefined);
+    if (signal.aborted) aborted();
+    else signal.addEventListener("abort", aborted, { once: true });
+  }
+  return {
+    client,
+    get incarnation() {
+      return lives.incarnation.id;
+    },
+    ended,
+    status: () => lives.status(),
+    drain,
+    [Symbol.asyncDispose]: drain,
+  };
+}
+
+const optionNames: readonly (keyof HostOptions)[] = [
+  "agents",
+  "app",
+  "name",
+  "partitions",
+  "mailbox",
+  "store",
+  "nats",
+  "s3",
+  "signal",
+  "settings",
+  "observe",
+];
 
 /** Plain JavaScript may give anything; the store, the settings and each definition are checked where they are read. */
 function checkHostOptions(options: HostOptions): void {

@@ -1,6 +1,6 @@
 /** What a host tells other hosts and tools of itself, by its membership. Not stored for long: every field may be missing. */
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
-import { isNumber, isObject, isText } from "./shape.ts";
+import { isBytes, isNumber, isObject, isText } from "./shape.ts";
 
 /** The newest format of what is stored and sent that this release reads. */
 export const formatNewest: number = 1;
@@ -14,6 +14,8 @@ export interface HostFacts {
   readonly format: number;
   /** The agent types it runs, each with its version: `type@version`. */
   readonly types: readonly string[];
+  /** `app.json`, for clients that cannot read the store; `undefined` from a host that does not tell. */
+  readonly app: Uint8Array | undefined;
 }
 
 export function encodeFacts(facts: HostFacts): Uint8Array {
@@ -28,11 +30,12 @@ export function decodeFacts(bytes: Uint8Array): HostFacts {
   } catch {
     facts = undefined;
   }
-  const { name, isLeaving, format, types } = isObject(facts) ? facts : {};
+  const { name, isLeaving, format, types, app } = isObject(facts) ? facts : {};
   return {
     name: isText(name) ? name : "",
     isLeaving: isLeaving === true,
     format: isNumber(format) ? format : 1,
     types: Array.isArray(types) ? types.filter(isText) : [],
+    app: isBytes(app) ? app : undefined,
   };
 }

@@ -4,24 +4,39 @@ import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
 import { insist, type World, write } from "./insist.ts";
 
+export interface WantedApp {
+  readonly name: string;
+  readonly birth: string;
+  /** `undefined`: as many as it has, or `partitionsDefault` if it is new. */
+  readonly partitions: number | undefined;
+  readonly partitionsDefault: number;
+}
+
 /** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
 export async function openApp(
   world: World,
-  wanted: { readonly name: string; readonly birth: string; readonly partitions: number },
+  wanted: WantedApp,
 ): Promise<App> {
-  const made: App = { ...wanted, hash: "fnv1a32", format: 1 };
+  const { name, birth, partitions, partitionsDefault } = wanted;
+  const made: App = { name, birth, partitions: partitions ?? partitionsDefault, hash: "fnv1a32", format: 1 };
   const written = await write(world, appKey, encodeApp(made), { if: "absent" });
   if (written.outcome === "stored") return made;
   const app = await readApp(world);
   if (app === undefined) return openApp(world, wanted);
-  if (app.name !== wanted.name) {
-    throw new DormouseError(
-      "invalid",
-      "app.mismatch",
-      `this store holds another app; name that one, or use another folder: wanted=${wanted.name} found=${app.name}`,
+  if (app.name !== name) {
+    throw mismatch(`this store holds another app; name that one, or use another folder: wanted=${name} found=${app.name}`);
+  }
+  if (partitions !== undefined && partitions !== app.partitions) {
+    throw mismatch(
+      `the app has another number of partitions, for ever; leave it out: wanted=${partitions} found=${app.partitions}`,
     );
   }
   return app;
+}
+
+/** @param what - What differs, and what to do. */
+function mismatch(what: string): DormouseError {
+  return new DormouseError("invalid", "app.mismatch", what);
 }
 
 /** `undefined` if no app was made here. */

@@ -1,0 +1,115 @@
+/**
+ * A host over its incarnations: one that is sealed by another host begins anew under another name.
+ *
+ * V1  Only what a new incarnation can mend is answered by one: a seal, and after it a store or mailbox that does not
+ *     answer for a while. Whatever else ends the host.
+ * V2  One that is sealed again and again waits longer each time: two that seal each other would get nothing done.
+ */
+import type { HostStatus, Incarnation } from "@dormouse/core";
+import { DormouseError } from "@dormouse/core";
+
+export interface Lives {
+  /** The incarnation that lives, or lived last. */
+  readonly incarnation: Incarnation;
+  /** Resolves when the host is over; rejects with what ended it, if it was not `drain`. */
+  readonly ended: Promise<void>;
+  status(): HostStatus;
+  drain(): Promise<void>;
+}
+
+/** Seals within this time count together. */
+const sealedTogetherMs = 60_000;
+const pauseMsMin = 100;
+const pauseMsMax = 30_000;
+
+/** Begins the first incarnation; what keeps it from starting is thrown. */
+export async function runLives(begin: () => Promise<Incarnation>): Promise<Lives> {
+  const host = new HostLives(begin, await begin());
+  void host.run();
+  return host;
+}
+
+class HostLives implements Lives {
+  incarnation: Incarnation;
+  readonly ended: Promise<void>;
+  readonly #begin: () => Promise<Incarnation>;
+  readonly #end: { readonly resolve: () => void; readonly reject: (error: unknown) => void };
+  readonly #draining = new AbortController();
+  #sealedAt: readonly number[] = [];
+  #reason = "";
+
+  constructor(begin: () => Promise<Incarnation>, first: Incarnation) {
+    this.#begin = begin;
+    this.incarnation = first;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ended = promise;
+    // Whoever does not ask how it ended need not handle it.
+    this.ended.catch(() => undefined);
+    this.#end = { resolve, reject };
+  }
+
+  status(): HostStatus {
+    const status = this.incarnation.status();
+    // Between two incarnations.
+    if (this.#reason === "") return status;
+    return { ...status, state: "starting", isReady: false, reason: this.#reason };
+  }
+
+  async drain(): Promise<void> {
+    this.#draining.abort();
+    await this.incarnation.drain();
+    await this.ended;
+  }
+
+  async run(): Promise<void> {
+    for (;;) {
+      const error = await this.incarnation.ended;
+      if (error === undefined || error.kind !== "sealed") return this.#over(error);
+      this.#reason = "another host took its partitions over; it begins anew";
+      if (!(await this.#beginAnew())) return;
+      this.#reason = "";
+    }
+  }
+
+  /** Whether it has; if not, the host is over. */
+  async #beginAnew(): Promise<boolean> {
+    const now = performance.now();
+    this.#sealedAt = [...this.#sealedAt.filter((at) => now - at < sealedTogetherMs), now];
+    for (let tries = this.#sealedAt.length; ; tries += 1) {
+      await pause(Math.min(pauseMsMax, pauseMsMin * 4 ** (tries - 1)), this.#draining.signal);
+      if (this.#draining.signal.aborted) {
+        this.#over(undefined);
+        return false;
+      }
+      try {
+        this.incarnation = await this.#begin();
+        // Told to drain while it began: the one that was asked had ended.
+        if (this.#draining.signal.aborted) void this.incarnation.drain();
+        return true;
+      } catch (error) {
+        const isPassing = error instanceof DormouseError && (error.kind === "unavailable" || error.kind === "sealed");
+        if (isPassing) continue;
+        this.#over(error);
+        return false;
+      }
+    }
+  }
+
+  #over(error: unknown): void {
+    if (error === undefined) this.#end.resolve();
+    else this.#end.reject(error);
+  }
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    if (signal.aborted) done();
+  });
+}
