@@ -12,6 +12,7 @@ import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import type { App } from "./format/app.ts";
+import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Cancel, Clock, Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
@@ -26,6 +27,7 @@ import { claim, type Claimant, type Owned } from "./runtime/own/claim.ts";
 import { probeStore } from "./runtime/own/probe.ts";
 import { serveStopped } from "./runtime/own/stopped.ts";
 import { Seals } from "./runtime/own/takeover.ts";
+import { OtherApps } from "./runtime/other-apps.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
 import { serveReads } from "./runtime/reads.ts";
 import { Effects } from "./runtime/release/effect.ts";
@@ -171,6 +173,7 @@ class Host implements Incarnation {
   readonly #journal: Journal;
   readonly #effects: Effects;
   readonly #settler: Settler;
+  readonly #apps: OtherApps;
   readonly #loops = new Map<Partition, PartitionLoop>();
   readonly #stops: Cancel[] = [];
   #caution: Caution;
@@ -195,6 +198,7 @@ class Host implements Incarnation {
       },
       failed: (error) => this.#fail(error),
     });
+    this.#apps = new OtherApps({ world, elsewhere: options.ports.elsewhere });
     this.#caution = new Caution(0, (error) => this.#fail(error));
     this.#effects = new Effects({
       runningMax: settings.effectsRunningMax,
@@ -312,6 +316,7 @@ class Host implements Incarnation {
       commit: this.#commit,
       effects: this.#effects,
       caution: this.#caution,
+      apps: this.#apps,
       failed: (error) => this.#fail(error),
     });
     this.#loops.set(partition, loop);
@@ -320,7 +325,9 @@ class Host implements Incarnation {
       serveReads(ports.channel, app, world, registry, loop),
       ports.channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {
         const taken = decodeTaken(bytes);
-        if (taken !== undefined) loop.confirmed(taken.by, taken.upTo);
+        if (taken === undefined) return;
+        const { app: other, by, upTo } = taken;
+        loop.confirmed(other === undefined ? by : laneTo(other, by), upTo);
       }),
     );
     observe({ kind: "claimed", partition, epoch, records: owned.records });

@@ -2,6 +2,7 @@
 import { DormouseError } from "../agent/errors.ts";
 import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
+import type { ObjectStore } from "../ports/index.ts";
 import { insist, type World, write } from "./insist.ts";
 
 /** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
@@ -25,7 +26,9 @@ export async function openApp(
 }
 
 /** `undefined` if no app was made here. */
-export async function readApp(world: World): Promise<App | undefined> {
+export async function readApp(
+  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
+): Promise<App | undefined> {
   const object = await insist(world, () => world.store.get(appKey));
   return object === undefined ? undefined : decodeApp(object.bytes, appKey);
 }
