@@ -133,8 +133,9 @@ export class BytesChecker implements Checker {
       this.#histories.set(agent, (this.#histories.get(agent) ?? 0) + stepBytes + changed);
       allowed += stepBytes + changedFactor * changed;
     }
-    for (const { partition, entries } of readRecord(bytes).parts) {
-      allowed += partBytes;
+    for (const { partition, position, entries } of readRecord(bytes).parts) {
+      // While a stream that went backwards is read again, the position also tells what was consumed before.
+      allowed += partBytes + sizeOf(position?.before);
       const kept = this.#keptOf(partition);
       for (const entry of entries) {
         keep(kept, entry, atMs);
