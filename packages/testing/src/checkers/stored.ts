@@ -26,6 +26,7 @@ export interface StoredPosition {
   readonly stream: string;
   readonly upTo: number;
   readonly anchor: { readonly sequence: number } | undefined;
+  readonly above: unknown;
   readonly before?: unknown;
 }
 
