@@ -93,7 +93,7 @@ export class SimulatedClients {
     const publish = (): void => {
       if (this.#isOver) return;
       const { verb, agent, key, event, isToFail = false, isRepeated } = random.pick(workloads).draw(random);
-      if (isRepeated !== true && (verb === "send" || verb === "ask")) {
+      if (isRepeated !== true && verb === "send") {
         this.#operations += 1;
         const operation = this.#operations;
         const address = makeAddress(agent.type, key);
