@@ -656,9 +656,16 @@ describe("a folder", () => {
     for (const key of keys) expect(await third.client.agent(counter, key).ask({ type: "add", by: 1 })).toBe(3);
   });
 
-  test.for([{ store: "s3://bucket" }, { store: "file:" }])("named $store is refused", async ({ store }) => {
-    const error = await errorOf(startHost({ agents: [counter], store }));
-    expect(told(error)).toEqual({ kind: "invalid", code: "store.url" });
+  test.for([
+    { store: "file:", code: "store.url" },
+    { store: "ftp://bucket", code: "store.url" },
+    { store: "s3://bucket", code: "mailbox.url" },
+    { mailbox: "http://server:4222", store: "s3://bucket", code: "mailbox.url" },
+    { mailbox: "nats://server:4222", store: "file:./folder", code: "store.url" },
+    { mailbox: "nats://server:4222", code: "option.invalid" },
+  ])("named $mailbox, $store is refused", async ({ code, ...places }) => {
+    const error = await errorOf(startHost({ agents: [counter], ...places }));
+    expect(told(error)).toEqual({ kind: "invalid", code });
   });
 });
 

@@ -39,6 +39,8 @@ import {
   decodePartition,
   encodeBucket,
   encodePartition,
+  type Lane,
+  type LaneKey,
   type PartitionObject,
   type Position,
 } from "../../packages/core/src/format/partition.ts";
@@ -303,6 +305,39 @@ const record: JournalRecord = {
   ],
 };
 
+/** Of what goes to other apps, and of a raw publish. */
+const recordElsewhere: JournalRecord = {
+  ...record,
+  parts: [
+    {
+      partition: 3 as Partition,
+      epoch: 7,
+      position: undefined,
+      entries: [
+        {
+          kind: "pass",
+          agent: acme,
+          at,
+          origin: { source: "raw", n: 12, closed: 0, at: at + 0.25 },
+          why: "elsewhere",
+          sends: [
+            { to: "books", n: 2, envelope: unnumbered },
+            { to: "billing/3", n: 7, envelope: unnumbered },
+          ],
+          answers: [],
+        },
+        { kind: "route", app: "books", to: [4 as Partition, 0 as Partition] },
+        { kind: "sent", to: "billing/3", upTo: 6 },
+        ...steps.slice(0, 1).map((step): StepEntry => ({
+          ...step,
+          cause: { kind: "undelivered", id: ulid(10), to: "/biling/counter/acme" },
+          error: errorData,
+        })),
+      ],
+    },
+  ],
+};
+
 const partition: PartitionObject = {
   epoch: 7,
   owner: ulid(5),
@@ -325,6 +360,20 @@ const partition: PartitionObject = {
     shelf: new Map([[strange, [...envelopes]]]),
     quarantine: new Map([[strange, quarantine]]),
     notes: new Map([[ulid(10), 2]]),
+  },
+};
+/** One that sends to other apps and is read again after its stream went backwards. */
+const partitionElsewhere: PartitionObject = {
+  ...partition,
+  state: {
+    ...partition.state,
+    position: { ...position, before: [{ upTo: 9, above: [[11, 12]], at: at + 0.25 }] },
+    outbox: new Map<LaneKey, Lane>([
+      [5, { next: 2, entries: new Map([[1, unnumbered]]) }],
+      ["billing/3", { next: 8, entries: new Map([[7, unnumbered]]) }],
+      ["books", { next: 3, entries: new Map([[2, unnumbered]]) }],
+    ]),
+    raws: new Set([`12@${at + 0.25}`]),
   },
 };
 const freePartition: PartitionObject = { ...partition, owner: undefined, chain: [] };
@@ -357,13 +406,18 @@ export const goldens: readonly Golden[] = [
   ...Object.entries(batches).map(([name, batch]) =>
     golden(name, batch, encodeBatch(batch), decodeBatch, "envelope.shape"),
   ),
-  golden(
-    "record",
-    { kind: "record", record },
-    encodeRecord(record),
-    (bytes) => decodeJournalObject(bytes, object),
-    "record.shape",
-    unmarked,
+  ...[
+    { name: "record", value: record },
+    { name: "record-elsewhere", value: recordElsewhere },
+  ].map(({ name, value }) =>
+    golden(
+      name,
+      { kind: "record", record: value },
+      encodeRecord(value),
+      (bytes) => decodeJournalObject(bytes, object),
+      "record.shape",
+      unmarked,
+    ),
   ),
   golden(
     "seal",
@@ -381,6 +435,7 @@ export const goldens: readonly Golden[] = [
   ),
   ...[
     { name: "partition", value: partition },
+    { name: "partition-elsewhere", value: partitionElsewhere },
     { name: "partition-free", value: freePartition },
   ].map(({ name, value }) =>
     golden(name, value, encodePartition(value), (bytes) => decodePartition(bytes, object), "partition.shape"),

@@ -54,6 +54,8 @@ function causeText(step: StepView): string {
       return `news of a child: ${event === undefined ? "" : eventText(event)}`.trimEnd();
     case "action":
       return "an action ends";
+    case "undelivered":
+      return "a message that could not be sent";
     case "end":
       return "ended from outside";
   }

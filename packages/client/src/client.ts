@@ -5,6 +5,7 @@ import {
   type AgentView,
   type AnyAgentDefinition,
   checkOptions,
+  DormouseError,
   makeAddress,
   type QuarantineView,
 } from "@dormouse/core/protocol";
@@ -19,7 +20,7 @@ export interface ListOptions extends CallOptions {
 /** Sends to agents, asks them, reads them. Close it when done; what was accepted goes on without it. */
 export interface Client extends AsyncDisposable {
   /**
-   * A typed ref on one agent; nothing is sent yet. One on a child, whose key begins with `~`, reads it and commands it, and
+   * A typed ref on one agent of this client's app; nothing is sent yet. One on a child, whose key begins with `~`, reads it and commands it, and
    * sends it nothing: events it gets from its parent alone.
    *
    * @throws DormouseError `invalid` (`type.invalid`, `key.invalid`).
@@ -66,6 +67,7 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
       const definition = typeof typeOrDefinition === "string" ? undefined : typeOrDefinition;
       // Plain JavaScript may give nothing at all.
       const type = (definition as AnyAgentDefinition | null | undefined)?.type ?? (typeOrDefinition as string);
+      checkOwn(type);
       const address = makeAddress(type, key);
       return makeRef(connection, address, definition) as never;
     },
@@ -74,6 +76,18 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** A client knows the partitions of one app. */
+function checkOwn(type: unknown): void {
+  if (typeof type !== "string" || !type.includes("/")) return;
+  const app = type.split("/").find((part) => part !== "");
+  throw new DormouseError(
+    "invalid",
+    "type.invalid",
+    `a client reaches the agents of its own app by type and key; for another app connect({ app: ${JSON.stringify(app)} }): ` +
+      `type=${type.slice(0, 100)}`,
+  );
 }
 
 async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {

@@ -14,6 +14,7 @@ import { type Address, checkName, parseAddress, type Partition, partitionOf } fr
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import { type App, encodeApp } from "./format/app.ts";
 import { formatNewest } from "./format/member.ts";
+import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
@@ -29,6 +30,7 @@ import { type HostStatus, serveControl } from "./runtime/own/control.ts";
 import { Keeper } from "./runtime/own/keeper.ts";
 import { probeStore } from "./runtime/own/probe.ts";
 import { serveStopped } from "./runtime/own/stopped.ts";
+import { OtherApps } from "./runtime/other-apps.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
 import { HostPatience } from "./runtime/patience.ts";
 import { serveReads } from "./runtime/reads.ts";
@@ -176,6 +178,7 @@ class Host implements Incarnation {
   readonly #journal: Journal;
   readonly #effects: Effects;
   readonly #settler: Settler;
+  readonly #apps: OtherApps;
   readonly #keeper: Keeper;
   readonly #caution: Caution;
   readonly #held = new Map<Partition, Held>();
@@ -205,6 +208,7 @@ class Host implements Incarnation {
       },
       failed,
     });
+    this.#apps = new OtherApps({ world, elsewhere: options.ports.elsewhere });
     this.#caution = new Caution(failed);
     this.#effects = new Effects({
       placeOf: (agent) => partitionOf(agent, this.app.partitions),
@@ -323,13 +327,16 @@ class Host implements Incarnation {
       commit: this.#commit,
       effects: this.#effects,
       caution: this.#caution,
+      apps: this.#apps,
       failed: (error) => this.#fail(error),
     });
     const stops = [
       serveReads(ports.channel, app, world, registry, loop),
       ports.channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {
         const taken = decodeTaken(bytes);
-        if (taken !== undefined) loop.confirmed(taken.by, taken.upTo);
+        if (taken === undefined) return;
+        const { app: other, by, upTo } = taken;
+        loop.confirmed(other === undefined ? by : laneTo(other, by), upTo);
       }),
     ];
     const held = { loop, life, stops, isCaughtUp: false };

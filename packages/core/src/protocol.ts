@@ -1,5 +1,13 @@
 /** What a process without partitions needs: addresses, messages, sends, answers, reads. */
-export { type Address, checkName, checkUserKey, makeAddress, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
+export {
+  type Address,
+  checkName,
+  checkUserKey,
+  makeAddress,
+  parseAddress,
+  type Partition,
+  partitionOf,
+} from "./agent/address.ts";
 export type {
   AgentDefinition,
   AnyAgentDefinition,

@@ -85,6 +85,43 @@ test.for([
   await expect(calls[operation]()).rejects.toMatchObject({ kind: "unavailable", code });
 });
 
+test("the apps of one world share time, channel and parties, and neither streams nor objects", async () => {
+  const { world, near } = openTwo();
+  const billing = world.app("billing");
+  const there = billing.open("there", options);
+  await there.mailbox.create(1);
+  await there.store.put("app.json", bytes(7), { if: "any" });
+  expect(world.objectNames()).toEqual([]);
+  expect(world.stream(0)).toBeUndefined();
+  const elsewhere = near.elsewhere?.("billing");
+  expect((await elsewhere?.store.get("app.json"))?.bytes).toEqual(bytes(7));
+  expect(await near.elsewhere?.("nowhere").store.get("app.json")).toBeUndefined();
+  await elsewhere?.mailbox.append(zero, bytes(1));
+  await near.mailbox.create(1);
+  const { at } = await near.mailbox.barrier(zero, bytes(2));
+  const messages = await there.mailbox.read(zero, 1).next(9);
+  expect(messages).toMatchObject([{ sequence: 1, bytes: bytes(1) }]);
+  expect(at).toBeGreaterThan(messages[0]?.at ?? Infinity);
+  billing.refuseAppends(0, true);
+  await expect(elsewhere?.mailbox.append(zero, bytes(3))).rejects.toMatchObject({ code: "mailbox.full" });
+  const heard = new Promise<Uint8Array>((resolve) => void there.channel.subscribe("news", resolve));
+  near.channel.publish("news", bytes(4));
+  expect(await heard).toEqual(bytes(4));
+  expect(world.app("billing")).toBe(billing);
+  expect(billing.app("default")).toBe(world);
+});
+
+test("a raw publish names its agent beside its bytes", async () => {
+  const { world, near } = openTwo();
+  await near.mailbox.create(1);
+  const sentTo = { type: "counter", key: "a~20b" };
+  const place = world.publishRaw(0, sentTo, bytes(1));
+  await near.mailbox.append(zero, bytes(2));
+  const [raw, own] = await near.mailbox.read(zero, 1).next(9);
+  expect(raw).toEqual({ ...place, bytes: bytes(1), sentTo });
+  expect(own).not.toHaveProperty("sentTo");
+});
+
 test("a request whose answer is lost ends by its time-out", async () => {
   const { near, far } = openTwo({ lost: "call" });
   far.channel.serve("echo", async (request) => request);

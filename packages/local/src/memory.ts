@@ -1,7 +1,7 @@
 /**
  * Every port in memory: one world of plain data, opened by any number of parties.
  *
- * Owns: streams, objects, members and channel subjects, shared by all parties.
+ * Owns: streams, objects and members of each app, channel subjects of all, shared by all parties.
  * Leaves to others: when a call takes effect and whether its answer comes back (`wire.ts`), and what time it is.
  *
  * W1  A call changes the world in one synchronous effect, so nothing is ever half done (O2, O5).
@@ -15,6 +15,7 @@ import {
   DormouseError,
   type Channel,
   type Clock,
+  type Elsewhere,
   type Entropy,
   type Etag,
   type Mailbox,
@@ -26,6 +27,7 @@ import {
   type Ports,
   type PutAnswer,
   type PutCondition,
+  type SentTo,
   type StoredObject,
 } from "@dormouse/core/ports";
 import {
@@ -80,30 +82,66 @@ export class MemoryWorld {
   readonly #streams = new Map<number, Stream>();
   readonly #objects = new Objects();
   readonly #members: Members;
-  readonly #subjects = new Subjects();
-  readonly #parties = new Map<string, Set<Party>>();
-  #streamsMade = 0;
-  #lastAt = 0;
+  readonly #cluster: Cluster;
+  readonly #heartbeats: Heartbeats | undefined;
 
-  /** @param clock - The world's own time, which the streams stamp messages with; no party's. */
-  constructor(clock: Pick<Clock, "now">, heartbeats?: Heartbeats) {
+  /**
+   * @param clock - The world's own time, which the streams stamp messages with; no party's.
+   * @param heartbeats - How hosts show that they live. Default: not at all, and none is suspected.
+   * @param beside - A world that this one is another app of; `app` makes it so.
+   */
+  constructor(clock: Pick<Clock, "now">, heartbeats?: Heartbeats, beside?: MemoryWorld) {
     this.#clock = clock;
+    this.#heartbeats = heartbeats;
     this.#members = new Members(clock, heartbeats);
+    this.#cluster = beside === undefined ? new Cluster(this) : beside.#cluster;
+  }
+
+  /**
+   * Another app of the same cluster: streams, objects and hosts of its own, the same time, channel and parties. The world
+   * that was made first is the app `default`.
+   */
+  app(name: string): MemoryWorld {
+    const { apps } = this.#cluster;
+    const app = apps.get(name) ?? new MemoryWorld(this.#clock, this.#heartbeats, this);
+    apps.set(name, app);
+    return app;
   }
 
   /** The ports as `party` sees them. One name may be opened again, also after it has ended. */
   open(party: string, options: MemoryPortsOptions): Ports {
     const member = new Party(party, options);
-    const members = this.#parties.get(party) ?? new Set();
-    this.#parties.set(party, members.add(member));
+    const { parties, subjects } = this.#cluster;
+    parties.set(party, (parties.get(party) ?? new Set()).add(member));
     return {
       mailbox: this.#mailbox(member),
       store: openStore(this.#objects, member),
       membership: this.#members.open(member),
-      channel: openChannel(this.#subjects, member),
+      channel: openChannel(subjects, member),
       clock: options.clock,
       entropy: options.entropy,
+      elsewhere: (app) => this.app(app).#open(member, app),
     };
+  }
+
+  /** What a party of another app reaches of this one. */
+  #open(member: Party, app: string): Elsewhere {
+    const append = (partition: Partition, bytes: Uint8Array): Promise<Place> => {
+      const copy = Uint8Array.from(bytes);
+      const call = { port: "mailbox", operation: "append", about: `${partition} of ${app}` } as const;
+      return member.call(call, mailboxNoAck, () => this.#accept(partition, copy));
+    };
+    const get = (name: string): Promise<StoredObject | undefined> =>
+      member.call({ port: "store", operation: "get", about: `${app}/${name}` }, storeNoAnswer, () =>
+        this.#objects.get(name),
+      );
+    return { store: { get }, mailbox: { append } };
+  }
+
+  /** Publishes as a client without our code does, past the wire: an event as JSON to the agent that a subject names. */
+  publishRaw(partition: number, sentTo: SentTo, bytes: Uint8Array): Place {
+    const { type, key } = sentTo;
+    return this.#append(partition, Uint8Array.from(bytes), { type, key });
   }
 
   /**
@@ -112,11 +150,12 @@ export class MemoryWorld {
    * @param isKnown - Whether membership knows at once, as of a killed process; else it only falls silent. Default: true.
    */
   end(party: string, isKnown: boolean = true): void {
-    for (const member of this.#parties.get(party) ?? []) {
+    const { apps, parties } = this.#cluster;
+    for (const member of parties.get(party) ?? []) {
       member.end();
-      if (isKnown) this.#members.ended(member);
+      if (isKnown) for (const app of apps.values()) app.#members.ended(member);
     }
-    this.#parties.delete(party);
+    parties.delete(party);
   }
 
   /** Drops the last `count` messages of a stream; their numbers are given again (M4). Readers are cut off. */
@@ -192,10 +231,8 @@ export class MemoryWorld {
         }),
       append: (partition, bytes) => {
         const copy = Uint8Array.from(bytes);
-        return party.call({ port: "mailbox", operation: "append", about: String(partition) }, mailboxNoAck, () => {
-          if (this.#stream(partition).isFull) throw mailboxFull(partition);
-          return this.#append(partition, copy);
-        });
+        const call = { port: "mailbox", operation: "append", about: String(partition) } as const;
+        return party.call(call, mailboxNoAck, () => this.#accept(partition, copy));
       },
       barrier: (partition, bytes) => {
         const copy = Uint8Array.from(bytes);
@@ -211,13 +248,16 @@ export class MemoryWorld {
     };
   }
 
-  #append(partition: Partition, bytes: Uint8Array): Place {
+  #accept(partition: Partition, bytes: Uint8Array): Place {
+    if (this.#stream(partition).isFull) throw mailboxFull(partition);
+    return this.#append(partition, bytes);
+  }
+
+  #append(partition: number, bytes: Uint8Array, sentTo?: SentTo): Place {
     const stream = this.#stream(partition);
-    const nowMs = this.#clock.now();
-    this.#lastAt = nowMs > this.#lastAt ? nowMs : this.#lastAt + timestampStepMs;
-    const place: Place = { sequence: stream.nextSequence, at: this.#lastAt, stream: stream.name };
+    const place: Place = { sequence: stream.nextSequence, at: this.#cluster.stamp(this.#clock), stream: stream.name };
     stream.nextSequence += 1;
-    stream.messages.push({ ...place, bytes });
+    stream.messages.push({ ...place, bytes, ...(sentTo === undefined ? {} : { sentTo }) });
     stream.wakeReaders();
     return place;
   }
@@ -269,8 +309,28 @@ export class MemoryWorld {
   }
 
   #makeStream(partition: number): Stream {
-    this.#streamsMade += 1;
-    return new Stream(`memory-${partition}-${this.#streamsMade}`);
+    this.#cluster.streamsMade += 1;
+    return new Stream(`memory-${partition}-${this.#cluster.streamsMade}`);
+  }
+}
+
+/** What all apps of one cluster share. */
+class Cluster {
+  readonly apps: Map<string, MemoryWorld>;
+  readonly subjects = new Subjects();
+  readonly parties = new Map<string, Set<Party>>();
+  streamsMade = 0;
+  #lastAt = 0;
+
+  constructor(first: MemoryWorld) {
+    this.apps = new Map([["default", first]]);
+  }
+
+  /** A time above all before (W3). */
+  stamp(clock: Pick<Clock, "now">): number {
+    const nowMs = clock.now();
+    this.#lastAt = nowMs > this.#lastAt ? nowMs : this.#lastAt + timestampStepMs;
+    return this.#lastAt;
   }
 }
 

@@ -51,7 +51,10 @@ export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
 export function folderOf(url: string = folderDefault): string {
   const path = pathOf(url);
   if (path !== undefined) return path;
-  throw storeUrl('a store is named by a URL such as "file:./.dormouse", or "s3://bucket/prefix" with a mailbox on NATS', url);
+  throw storeUrl(
+    'a store is named by a URL such as "file:./.dormouse", or "s3://bucket/prefix" with a mailbox on NATS',
+    url,
+  );
 }
 
 /** `undefined` for whatever else plain JavaScript may give. */

@@ -7,7 +7,10 @@ export function scoped(store: ObjectStore, prefix: string): ObjectStore {
     get: (name) => store.get(prefix + name),
     put: (name, bytes, condition) => store.put(prefix + name, bytes, condition),
     list: async (below, { after, ...options } = {}) => {
-      const names = await store.list(prefix + below, after === undefined ? options : { ...options, after: prefix + after });
+      const names = await store.list(
+        prefix + below,
+        after === undefined ? options : { ...options, after: prefix + after },
+      );
       return names.map((name) => name.slice(prefix.length));
     },
     delete: (names) => store.delete(names.map((name) => prefix + name)),

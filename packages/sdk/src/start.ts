@@ -1,6 +1,12 @@
 /** Runs a host in this process: on a folder, where it is the folder's one host, or as one of many of a cluster. */
 import { hostname } from "node:os";
-import { type AnyAgentDefinition, type HostStatus, type Observe, type Settings, startIncarnation } from "@dormouse/core";
+import {
+  type AnyAgentDefinition,
+  type HostStatus,
+  type Observe,
+  type Settings,
+  startIncarnation,
+} from "@dormouse/core";
 import { checkName, checkOptions, optionError } from "@dormouse/core/protocol";
 import type { Ports } from "@dormouse/core/ports";
 import { type Client, makeClient } from "@dormouse/client";
@@ -96,7 +102,8 @@ async function openWorld(options: HostOptions, app: string, name: string): Promi
     const folder = await openHostFolder(place.path);
     return { ports: folder.ports, partitionsDefault: partitionsOfFolder, close: () => folder.close() };
   }
-  if (place.bucket === undefined) throw optionError("a host on NATS needs a store, such as s3://bucket/prefix", undefined);
+  if (place.bucket === undefined)
+    throw optionError("a host on NATS needs a store, such as s3://bucket/prefix", undefined);
   checkName("app", app);
   const cluster = await openCluster(place, options, name);
   return { ports: cluster.ports(app), partitionsDefault: partitionsOfCluster, close: () => cluster.close() };

@@ -5,7 +5,7 @@
  */
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import type { App } from "@dormouse/core/protocol";
+import { type App, makeAddress, partitionOf } from "@dormouse/core/protocol";
 import type { Book, ClientOutcome } from "./checkers/checker.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -26,6 +26,8 @@ const readMsMax = 10_000;
 const settledMsMax = 20_000;
 /** How many clients believe that the app has one partition: what they send goes on to its own (DESIGN.md section 4). */
 const strayShare = 0.1;
+/** In how many worlds a client without our code publishes too. */
+const strangerShare = 0.25;
 
 export class SimulatedClients {
   readonly #options: SimulatedClientsOptions;
@@ -48,7 +50,9 @@ export class SimulatedClients {
   /** Works until `stop` is called; resolves when each operation has returned. */
   async run(app: Promise<App>): Promise<void> {
     const found = await app;
-    await Promise.all(this.parties().map((party) => this.#runClient(party, found)));
+    const work = this.parties().map((party) => this.#runClient(party, found));
+    if (this.#options.scheduler.randomFor("stranger").chance(strangerShare)) this.#runStranger(found);
+    await Promise.all(work);
   }
 
   stop(): void {
@@ -78,6 +82,41 @@ export class SimulatedClients {
       };
       scheduler.add({ party, label: "begins", delayMs: 0, run: () => void work().then(resolve, reject) });
     });
+  }
+
+  /** A client without our code: it publishes events as JSON, to one partition if it does not know which is right. */
+  #runStranger(app: App): void {
+    const { scheduler, witness, workloads, pauseMsMax } = this.#options;
+    const party = "stranger";
+    const random = scheduler.randomFor(`workload/${party}`);
+    const isStray = random.chance(strayShare);
+    const publish = (): void => {
+      if (this.#isOver) return;
+      const { verb, agent, key, event, isToFail = false, isRepeated } = random.pick(workloads).draw(random);
+      if (isRepeated !== true && verb === "send") {
+        this.#operations += 1;
+        const operation = this.#operations;
+        const address = makeAddress(agent.type, key);
+        witness.observe({
+          type: "called",
+          operation,
+          party,
+          what: { verb: "send", agent: address, event: event.type, isToFail },
+        });
+        const message = { ...event, from: party, n: operation };
+        let outcome: ClientOutcome;
+        try {
+          const partition = isStray ? 0 : partitionOf(address, app.partitions);
+          witness.publishRaw(party, partition, { type: agent.type, key, event: message });
+          outcome = { is: "accepted", messageId: "" };
+        } catch (error) {
+          outcome = outcomeOf(error);
+        }
+        witness.observe({ type: "returned", operation, outcome });
+      }
+      scheduler.add({ party, label: "publishes", delayMs: random.skewed(1, pauseMsMax), run: publish });
+    };
+    publish();
   }
 
   async #perform(client: Client, party: string, operation: Operation, random: Random): Promise<void> {

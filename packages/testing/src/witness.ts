@@ -37,6 +37,12 @@ interface Cargo {
   readonly names?: readonly string[];
 }
 
+export interface RawPublish {
+  readonly type: string;
+  readonly key: string;
+  readonly event: { readonly type: string; readonly n: number };
+}
+
 export class Witness {
   readonly #options: WitnessOptions;
   readonly #wire: Wire;
@@ -152,6 +158,20 @@ export class Witness {
           }),
       },
     };
+  }
+
+  /**
+   * Publishes as a client without our code does, past the wire.
+   *
+   * @throws DormouseError `unavailable` (`mailbox.no-ack`): there is no such stream now.
+   */
+  publishRaw(party: string, partition: number, { type, key, event }: RawPublish): void {
+    const { world, scheduler } = this.#options;
+    const bytes = new TextEncoder().encode(JSON.stringify(event));
+    const place = world.publishRaw(partition, { type, key }, bytes);
+    const agent = `${type}/${key}`;
+    scheduler.note(`${place.stream} takes ${place.sequence} of ${party}: raw to ${agent} ${event.type} #${event.n}`);
+    this.observe({ type: "appended-raw", party, partition, ...place, agent, event });
   }
 
   #takeCargo(call: Call): Cargo | undefined {

@@ -9,9 +9,10 @@ import type {
   ParameterizedObject,
   Snapshot,
 } from "xstate";
-import { checkUserKey, makeAddress, parseAddress } from "./address.ts";
+import { checkName, checkUserKey, fullAddress, makeAddress, parseReference } from "./address.ts";
 import { AgentRef } from "./agent-ref.ts";
 import { currentStep, type Message, type MessageId } from "./current-step.ts";
+import { checkOptions } from "./options.ts";
 import type { AnyAgentDefinition, Asked, EventOf, ReplyOf, ReplyTo } from "./definition.ts";
 
 /** Another agent, as a value: `sendTo` takes it, context may keep it. It has no memory and no methods that act. */
@@ -90,23 +91,45 @@ export function replyTo<
 
 /**
  * Another agent as a value, by its definition and key, or by its address: a target of `sendTo`. Nothing is looked up:
- * the agent need not exist.
+ * the agent need not exist. What is sent to an app that is not there is counted among the sender's errors.
  *
- * @throws DormouseError `invalid` (`key.invalid`, `key.reserved`, `address.invalid`, `type.invalid`).
+ * @param target - A definition, or an address: `type/key` in this app, `app/type/key` in another. By its address, an agent
+ * of this app whose key holds a `/` is named in full too; what `message().from` tells is right as it is.
+ * @param options - `app`: the app that the agent belongs to. Default: this one.
+ * @throws DormouseError `invalid` (`key.invalid`, `key.reserved`, `address.invalid`, `type.invalid`, `app.invalid`).
  * @example
  * ```ts
  * actions: sendTo(({ context }) => ref(account, context.to), { type: "deposit", amount: 5 })
  * ```
+ * @example
+ * ```ts
+ * actions: sendTo(ref(account, "acme", { app: "billing" }), { type: "deposit", amount: 5 })
+ * ```
+ * @see DESIGN.md, section 4
  */
 export function ref<TDefinition extends AnyAgentDefinition>(
   definition: TDefinition,
   key: string,
+  options?: RefOptions,
 ): RemoteRef<EventOf<TDefinition>>;
 export function ref(address: string): RemoteRef<AnyEventObject>;
-export function ref(target: AnyAgentDefinition | string, key: string = ""): RemoteRef<AnyEventObject> {
-  if (typeof target === "string") return asRemote(new AgentRef(parseAddress(target).address));
+export function ref(
+  target: AnyAgentDefinition | string,
+  key: string = "",
+  options: RefOptions = {},
+): RemoteRef<AnyEventObject> {
+  if (typeof target === "string") return asRemote(new AgentRef(parseReference(target)));
+  checkOptions("ref", options, ["app"]);
   checkUserKey(key);
-  return asRemote(new AgentRef(makeAddress(target.type, key)));
+  const address = makeAddress(target.type, key);
+  if (options.app === undefined) return asRemote(new AgentRef(address));
+  checkName("app", options.app);
+  return asRemote(new AgentRef(fullAddress(options.app, address)));
+}
+
+export interface RefOptions {
+  /** The app that the agent belongs to. Default: that of the agent which sends. */
+  readonly app?: string;
 }
 
 /**

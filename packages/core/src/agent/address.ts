@@ -67,6 +67,39 @@ export function parseAddress(text: string): AddressParts & { readonly address: A
   return { type, key, address: makeAddress(type, key) };
 }
 
+/** An agent as a sender names it: one of its own app, or with `app` one of another. */
+export interface Target {
+  readonly app: string | undefined;
+  readonly address: Address;
+}
+
+/**
+ * `/app/type/key`: what names an agent from anywhere. The first `/` tells it from an address whose key holds one, since
+ * a key may be any text.
+ */
+export function fullAddress(app: string, address: Address | string): string {
+  return `/${app}/${address}`;
+}
+
+/** The parts of `type/key` or `/app/type/key`; refuses what is neither. */
+export function parseTarget(text: string): Target {
+  if (!text.startsWith("/")) return { app: undefined, address: parseAddress(text).address };
+  const slash = text.indexOf("/", 1);
+  const app = slash < 0 ? text.slice(1) : text.slice(1, slash);
+  checkName("app", app);
+  return { app, address: parseAddress(slash < 0 ? "" : text.slice(slash + 1)).address };
+}
+
+/**
+ * What a person writes: `type/key`, or `app/type/key`. A key that holds a `/` is told from an agent of another app only
+ * in full, so what has two or more of them is read as that.
+ */
+export function parseReference(text: string): string {
+  const isFull = !text.startsWith("/") && text.split("/").length > 2;
+  const { app, address } = parseTarget(isFull ? `/${text}` : text);
+  return app === undefined ? address : fullAddress(app, address);
+}
+
 /** A key as it stands in subjects and object names: bytes outside `[A-Za-z0-9_-]` are `~XX`. */
 export function encodeToken(key: string): string {
   if (/^[A-Za-z0-9_-]+$/.test(key)) return key;
@@ -80,22 +113,28 @@ export function encodeToken(key: string): string {
 
 /** The key of a token; refuses any but the one encoding, so that an agent never has two names. */
 export function decodeToken(token: string): string {
+  const key = readToken(token);
+  if (encodeToken(key) === token) return key;
+  throw notEncoded(token);
+}
+
+/** The key that a stranger means by a token: in the one encoding, or another that says the same. */
+export function readToken(token: string): string {
   const bytes: number[] = [];
-  for (let index = 0; index < token.length; index += 1) {
-    const character = token.charAt(index);
-    if (character === "~") {
-      bytes.push(Number.parseInt(token.slice(index + 1, index + 3), 16));
-      index += 2;
-    } else bytes.push(token.charCodeAt(index));
+  for (const [part] of token.matchAll(/~.{0,2}|[^~]+/gsu)) {
+    if (!part.startsWith("~")) bytes.push(...utf8.encode(part));
+    else if (/^~[0-9A-Fa-f]{2}$/.test(part)) bytes.push(Number.parseInt(part.slice(1), 16));
+    else throw notEncoded(token);
   }
-  let key: string | undefined;
   try {
-    key = utf8Strict.decode(Uint8Array.from(bytes));
+    return utf8Strict.decode(Uint8Array.from(bytes));
   } catch {
-    key = undefined;
+    throw notEncoded(token);
   }
-  if (key !== undefined && encodeToken(key) === token) return key;
-  throw new DormouseError("invalid", "address.encoding", `this is not an encoded key: token=${token.slice(0, 800)}`);
+}
+
+function notEncoded(token: string): DormouseError {
+  return new DormouseError("invalid", "address.encoding", `this is not an encoded key: token=${token.slice(0, 800)}`);
 }
 
 /**

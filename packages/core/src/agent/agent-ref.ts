@@ -6,7 +6,7 @@ import { DormouseError } from "./errors.ts";
  * It stands where XState expects an actor reference.
  */
 export class AgentRef {
-  /** `type/key`, or `app/type/key` for an agent of another app. */
+  /** `type/key`, or `/app/type/key` for an agent of another app. */
   readonly sessionId: string;
   /** The child's id within its parent, else the address. */
   readonly id: string;

@@ -11,7 +11,7 @@ export type WayOut =
   /** An event to another agent (or, `isToSelf`, to this one), at once or after `delayMs`. */
   | {
       readonly kind: "send";
-      /** `type/key`, or `app/type/key` for an agent of another app. */
+      /** `type/key`, or `/app/type/key` for an agent of another app. */
       readonly to: string;
       readonly event: EventData;
     }

@@ -5,6 +5,7 @@
  * when its steps outgrow its base, the run as it stands becomes a chapter and a new one begins on the present state. So
  * what is written stays within a small factor of what changed (D8).
  */
+import { type Address, fullAddress } from "../agent/address.ts";
 import type { ErrorData } from "../agent/errors.ts";
 import { pieceBytesMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
@@ -14,6 +15,7 @@ import type { Delta } from "./codec/delta.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { isParentLink } from "./message.ts";
+import { type LaneKey, parseLane } from "./partition.ts";
 import type { Cause, StepEntry } from "./record.ts";
 import {
   decodeNamed,
@@ -92,11 +94,17 @@ export interface HistoryStep {
 }
 
 export function historyStep({ seq, at, cause, delta, error, emitted, sends }: StepEntry): HistoryStep {
-  const sent = sends.map(({ envelope: { to, body } }) => ({
-    to,
+  const sent = sends.map(({ to: lane, envelope: { to, body } }) => ({
+    to: nameFrom(lane, to),
     what: body.kind === "event" ? body.event.type : body.kind,
   }));
   return { seq, at, cause, delta, error, emitted, sent };
+}
+
+/** The receiver, as its sender names it. */
+function nameFrom(lane: LaneKey, to: Address): string {
+  const { app } = parseLane(lane);
+  return app === undefined ? to : fullAddress(app, to);
 }
 
 const version = 1;

@@ -1,5 +1,5 @@
 /** The partition object: who owns a partition, which journals hold what is not settled, and its settled state. */
-import type { Address } from "../agent/address.ts";
+import type { Address, Partition } from "../agent/address.ts";
 import type { ErrorData } from "../agent/errors.ts";
 import type { Answer } from "../step/state.ts";
 import { unwrap, wrap } from "./codec/header.ts";
@@ -53,8 +53,8 @@ export interface PartitionState {
   readonly sources: Map<string, SourceState>;
   /** The highest place among stints that were forgotten: an unknown stint opened at or below it is late. */
   forgottenPlace: number;
-  /** Messages to others, by the receiver's partition. */
-  readonly outbox: Map<number, Lane>;
+  /** Messages to others, by where they go. */
+  readonly outbox: Map<LaneKey, Lane>;
   /** The earliest due time of agents that have a timer: of all that is near, and of what is far since the last settle. */
   readonly wakeUps: Map<Address, number>;
   /** Objects with far wake-ups, by the number of their bucket. */
@@ -69,6 +69,29 @@ export interface PartitionState {
   readonly quarantine: Map<Address, Quarantine>;
   /** Work that was begun under caution and has not ended: how often it was noted. */
   readonly notes: Map<string, number>;
+  /** Raw publishes that are decided and of which the position may not tell, as `rawName` names them. */
+  raws?: Set<string>;
+}
+
+/**
+ * Where a lane goes: to a partition of this app, by its number; to one of another app, `<app>/<partition>`; to another
+ * app of which is not known yet how many partitions it has, `<app>`.
+ */
+export type LaneKey = number | string;
+
+/** The lane to a partition of another app. */
+export function laneTo(app: string, partition: Partition): LaneKey {
+  return `${app}/${partition}`;
+}
+
+/** The other app that a lane goes to, and its partition there; `undefined` for what is this app's, or not known yet. */
+export function parseLane(lane: LaneKey): {
+  readonly app: string | undefined;
+  readonly partition: Partition | undefined;
+} {
+  if (typeof lane === "number") return { app: undefined, partition: lane as Partition };
+  const [app, partition] = lane.split("/");
+  return { app, partition: partition === undefined ? undefined : (Number(partition) as Partition) };
 }
 
 /** How far the mailbox is consumed: all up to `upTo`, and the ranges above it. */
@@ -81,6 +104,18 @@ export interface Position {
   readonly above: readonly (readonly [number, number])[];
   /** The highest message consumed, never trimmed; `undefined` before the first. */
   readonly anchor: { readonly sequence: number; readonly at: number } | undefined;
+  /**
+   * What was consumed before the stream went backwards, newest first, until the stream is read again up to where it
+   * ended then: a raw publish has no other number than its place (DESIGN.md section 6).
+   */
+  readonly before?: readonly Consumed[];
+}
+
+/** What was consumed of a stream as it was: these places, by messages that are not younger than `at`. */
+export interface Consumed {
+  readonly upTo: number;
+  readonly above: readonly (readonly [number, number])[];
+  readonly at: number;
 }
 
 export interface SourceState {
@@ -94,7 +129,7 @@ export interface SourceState {
   at: number;
 }
 
-/** Messages to one partition, numbered from 1 on, kept until it has committed them. */
+/** Messages to one partition, numbered from 1 on, kept until it has committed them; or until it is known which it is. */
 export interface Lane {
   next: number;
   readonly entries: Map<number, Unnumbered>;
@@ -154,6 +189,7 @@ function isPartitionState(value: unknown): value is PartitionState {
     shelf: isMap,
     quarantine: isMap,
     notes: isMap,
+    raws: isMissingOr(isSet),
   });
 }
 
@@ -162,10 +198,13 @@ export function isPosition(value: unknown): value is Position {
     stream: isText,
     epoch: isNumber,
     upTo: isNumber,
-    above: isListOf((range) => isList(range) && range.length === 2 && range.every(isNumber)),
+    above: isRanges,
     anchor: isMissingOr((anchor) => hasFields(anchor, { sequence: isNumber, at: isNumber })),
+    before: isMissingOr(isListOf((consumed) => hasFields(consumed, { upTo: isNumber, above: isRanges, at: isNumber }))),
   });
 }
+
+const isRanges = isListOf((range) => isList(range) && range.length === 2 && range.every(isNumber));
 
 export function emptyPartitionState(): PartitionState {
   return {
@@ -200,7 +239,7 @@ export function decodeBucket(bytes: Uint8Array, name: string): ReadonlyMap<Addre
 }
 
 /** Whether a message of the same stream and epoch was consumed. */
-export function isConsumed(position: Position, sequence: number): boolean {
+export function isConsumed(position: Pick<Position, "upTo" | "above">, sequence: number): boolean {
   if (sequence <= position.upTo) return true;
   return position.above.some(([first, last]) => first <= sequence && sequence <= last);
 }

@@ -8,7 +8,7 @@ import type { Delta } from "./codec/delta.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import type { Envelope, ParentLink, Unnumbered } from "./message.ts";
-import { isPosition, type Position, type Quarantine } from "./partition.ts";
+import { isPosition, type LaneKey, type Position, type Quarantine } from "./partition.ts";
 import { decodeNamed, hasFields, isBytes, isListOf, isMissingOr, isNumber, isText, wrongShape } from "./shape.ts";
 
 export interface JournalRecord {
@@ -35,8 +35,10 @@ export type Entry =
   | PassEntry
   /** A client's stint begins. */
   | { readonly kind: "open"; readonly stint: string; readonly place: number; readonly at: number }
-  /** A receiver has committed our messages up to this number. */
-  | { readonly kind: "sent"; readonly to: Partition; readonly upTo: number }
+  /** A receiver has committed our messages up to this number; or nobody will. */
+  | { readonly kind: "sent"; readonly to: LaneKey; readonly upTo: number }
+  /** It is known how many partitions another app has: the first messages that wait for that go on, each to its own. */
+  | { readonly kind: "route"; readonly app: string; readonly to: readonly Partition[] }
   /** A message of an agent that cannot step now is kept for it. */
   | { readonly kind: "shelve"; readonly origin: Origin; readonly envelope: Envelope }
   /** An agent is gone; its numbers count on from `seq` in a later life of its key. */
@@ -84,17 +86,17 @@ export interface PassEntry {
 }
 
 export interface Origin {
-  /** `sourceKey` of the message's source. */
+  /** `sourceKey` of the message's source; `rawSource` of a raw publish, whose number is its place in the stream. */
   readonly source: string;
   readonly n: number;
-  /** The highest number that the source's floor closes. */
+  /** The highest number that the source's floor closes; 0 of a raw publish. */
   readonly closed: number;
   /** The mailbox's time of the message. */
   readonly at: number;
 }
 
 export interface NumberedSend {
-  readonly to: Partition;
+  readonly to: LaneKey;
   readonly n: number;
   readonly envelope: Unnumbered;
 }
@@ -114,7 +116,9 @@ export type Cause =
   | { readonly kind: "attempt"; readonly address: string; readonly attempt: number }
   | { readonly kind: "child"; readonly child: string; readonly event: EventData }
   | { readonly kind: "action"; readonly name: string; readonly seq: number; readonly index: number }
-  | { readonly kind: "end"; readonly how: "stop" | "terminate" };
+  | { readonly kind: "end"; readonly how: "stop" | "terminate" }
+  /** A message of the agent's, `id`, could not be sent. */
+  | { readonly kind: "undelivered"; readonly id: string; readonly to: string };
 
 /** What a record object holds: a record, or the seal that ends the journal for good. */
 export type JournalObject =
@@ -173,6 +177,7 @@ const entryKinds: { readonly [kind in Entry["kind"]]: true } = {
   pass: true,
   open: true,
   sent: true,
+  route: true,
   shelve: true,
   remove: true,
   unshelve: true,

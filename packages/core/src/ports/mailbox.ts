@@ -28,8 +28,17 @@ export interface Place extends Acceptance {
 
 export interface MailboxMessage extends Place {
   readonly bytes: Uint8Array;
-  /** Of a message that a plain client published: for which agent, type and key as they are encoded in its subject. */
-  readonly sentTo?: { readonly type: string; readonly key: string };
+  /**
+   * Of a raw publish, one by a client without our code: the agent that its subject names, type and key as they stand
+   * there. Its bytes are an event as JSON, and no batch of ours.
+   */
+  readonly sentTo?: SentTo;
+}
+
+/** The tokens of a subject that name an agent, as a stranger wrote them. */
+export interface SentTo {
+  readonly type: string;
+  readonly key: string;
 }
 
 export interface MailboxReader {

@@ -2,6 +2,7 @@
 import { DormouseError } from "../agent/errors.ts";
 import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
+import type { ObjectStore } from "../ports/index.ts";
 import { insist, type World, write } from "./insist.ts";
 
 export interface WantedApp {
@@ -13,10 +14,7 @@ export interface WantedApp {
 }
 
 /** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
-export async function openApp(
-  world: World,
-  wanted: WantedApp,
-): Promise<App> {
+export async function openApp(world: World, wanted: WantedApp): Promise<App> {
   const { name, birth, partitions, partitionsDefault } = wanted;
   const made: App = { name, birth, partitions: partitions ?? partitionsDefault, hash: "fnv1a32", format: 1 };
   const written = await write(world, appKey, encodeApp(made), { if: "absent" });
@@ -24,7 +22,9 @@ export async function openApp(
   const app = await readApp(world);
   if (app === undefined) return openApp(world, wanted);
   if (app.name !== name) {
-    throw mismatch(`this store holds another app; name that one, or use another folder: wanted=${name} found=${app.name}`);
+    throw mismatch(
+      `this store holds another app; name that one, or use another folder: wanted=${name} found=${app.name}`,
+    );
   }
   if (partitions !== undefined && partitions !== app.partitions) {
     throw mismatch(
@@ -40,7 +40,9 @@ function mismatch(what: string): DormouseError {
 }
 
 /** `undefined` if no app was made here. */
-export async function readApp(world: World): Promise<App | undefined> {
+export async function readApp(
+  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
+): Promise<App | undefined> {
   const object = await insist(world, () => world.store.get(appKey));
   return object === undefined ? undefined : decodeApp(object.bytes, appKey);
 }

@@ -2,26 +2,29 @@
  * What a partition takes down: each entry is folded into its state, added to the open record, and lets out what it caused
  * when it is durable. P1 and P2 of `partition.ts` are kept here.
  *
- * Owns: the outbox, the watermarks that senders are told, how much no settle has covered yet.
+ * Owns: the outbox and the routes to other apps, the watermarks that senders are told, how much no settle has covered yet.
  * Leaves to others: which entries there are (`partition.ts`, `shelf.ts`), when they are durable (`commit.ts`).
  */
-import { type Address, type Partition, partitionOf } from "../agent/address.ts";
+import { type Address, fullAddress, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
 import { assert } from "../agent/assert.ts";
 import { recordBytesMax } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
 import type { Envelope, Unnumbered } from "../format/message.ts";
-import type { PartitionState } from "../format/partition.ts";
+import { type LaneKey, parseLane, type PartitionState } from "../format/partition.ts";
 import type { Entry, GivenAnswer, NumberedSend, Origin } from "../format/record.ts";
 import type { Channel, Mailbox } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
 import { fold } from "../step/fold.ts";
+import { qualifyRefs } from "../step/refs.ts";
 import type { Send } from "../step/step.ts";
 import type { Activation } from "./activations.ts";
 import type { Commit, Committing } from "./commit.ts";
 import type { World } from "./insist.ts";
+import type { OtherApps } from "./other-apps.ts";
 import { Outbox } from "./release/outbox.ts";
 import { publishAnswer } from "./release/reply.ts";
+import { Routes, type Undelivered } from "./release/routes.ts";
 import { Watermarks } from "./release/watermarks.ts";
 
 export interface EntriesOptions {
@@ -34,6 +37,9 @@ export interface EntriesOptions {
   readonly commit: Commit;
   readonly settings: Pick<ResolvedSettings, "outboxRepeatMs">;
   readonly newId: () => string;
+  readonly apps: OtherApps;
+  readonly undelivered: Undelivered;
+  readonly failed: (error: unknown) => void;
 }
 
 /** What an entry takes that holds these values, at most: exact no longer, when they fill a record alone. */
@@ -49,21 +55,31 @@ export class Entries {
   readonly #options: EntriesOptions;
   readonly #part: Committing;
   readonly #outbox: Outbox;
+  readonly #routes: Routes;
   readonly #watermarks: Watermarks;
   #unsettled = 0;
   #isClosed = false;
 
   constructor(options: EntriesOptions, part: Committing) {
-    const { world, mailbox, app, partition, state, settings } = options;
+    const { world, mailbox, app, apps, partition, state, settings } = options;
     this.#options = options;
     this.#part = part;
     this.state = state;
     this.#outbox = new Outbox({
       world,
       mailbox,
+      apps,
       id: `${app.birth}/${partition}`,
       state,
       repeatMs: settings.outboxRepeatMs,
+    });
+    this.#routes = new Routes({
+      ...options,
+      add: (entry, bytes, release, isWithNext) => {
+        // What was looked for when the partition was given up, its next owner looks for.
+        if (!this.#isClosed) this.add(entry, bytes, release, isWithNext);
+      },
+      publish: (sends) => this.#outbox.publish(sends),
     });
     this.#watermarks = new Watermarks({ ...options, clock: world.clock });
   }
@@ -79,10 +95,12 @@ export class Entries {
   /** Publishes all that is kept for others, as a new owner does. */
   resume(): void {
     this.#outbox.resume();
+    this.#routes.resume();
   }
 
   stop(): void {
     this.#outbox.stop();
+    this.#routes.stop();
   }
 
   /** Nothing is taken down any more: the partition is given up. What was is still let out. */
@@ -141,12 +159,18 @@ export class Entries {
   /** Gives what an agent sends its places in the outbox. */
   number(from: Address, sends: readonly Send[]): NumberedSend[] {
     const { app, newId, world } = this.#options;
-    const next = new Map<Partition, number>();
-    return sends.map(({ to: address, body }) => {
-      const to = partitionOf(address, app.partitions);
+    const next = new Map<LaneKey, number>();
+    // Whoever answers names its sender by this text, in which a key with a "/" is told from another app by the full form.
+    const fromHere = parseAddress(from).key.includes("/") ? fullAddress(app.name, from) : from;
+    return sends.map(({ app: other = app.name, to: address, body }) => {
+      const isHere = other === app.name;
+      const to = isHere ? partitionOf(address, app.partitions) : this.#routes.laneFor(other, address);
       const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
       next.set(to, n + 1);
-      const envelope: Unnumbered = { id: newId(), to: address, body, sentAt: world.clock.now(), from };
+      const sent = { id: newId(), to: address, sentAt: world.clock.now() };
+      const envelope: Unnumbered = isHere
+        ? { ...sent, body, from: fromHere }
+        : { ...sent, body: qualifyRefs(body, app.name), from: fullAddress(app.name, from) };
       return { to, n, envelope };
     });
   }
@@ -154,13 +178,21 @@ export class Entries {
   /** What a durable entry lets out (P2). */
   releaseOf(sends: readonly NumberedSend[], answers: readonly GivenAnswer[]): () => void {
     return () => {
-      if (sends.length > 0) this.#outbox.publish(sends);
+      if (sends.length > 0) this.#publish(sends);
       for (const given of answers) publishAnswer(this.#options.channel, given);
     };
   }
 
+  #publish(sends: readonly NumberedSend[]): void {
+    this.#outbox.publish(sends.filter(({ to }) => parseLane(to).partition !== undefined));
+    for (const { to } of sends) {
+      const { app, partition } = parseLane(to);
+      if (app !== undefined && partition === undefined) this.#routes.route(app);
+    }
+  }
+
   /** A receiver has committed our messages up to `upTo`. */
-  confirmed(to: Partition, upTo: number): void {
+  confirmed(to: LaneKey, upTo: number): void {
     const kept = this.state.outbox.get(to)?.entries.keys().next().value;
     if (!this.#isClosed && kept !== undefined && kept <= upTo)
       this.add({ kind: "sent", to, upTo }, 16, () => undefined);

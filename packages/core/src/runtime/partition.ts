@@ -14,19 +14,20 @@
  * P4  After `close` nothing is taken or decided: what was handed out and not decided is not consumed, so the next owner
  *     reads it again; what comes from here (effects, timers, actions) begins anew there (D4, D6).
  */
-import { type Address, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
+import { type Address, fullAddress, parseAddress, parseTarget, type Partition, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { nearMs } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
 import { historyStep } from "../format/head.ts";
 import { type Batch, type Body, decodeBatch, type Envelope } from "../format/message.ts";
-import type { PartitionState, Position } from "../format/partition.ts";
+import type { LaneKey, PartitionState, Position } from "../format/partition.ts";
 import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
-import type { Channel, Mailbox, MailboxMessage } from "../ports/index.ts";
+import type { Channel, Mailbox, MailboxMessage, SentTo } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
-import { InOrder, type NumberedSource, sourceKey } from "../step/dedup.ts";
+import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
+import { foldPosition } from "../step/fold.ts";
 import { asDurable, inputOf } from "../step/input.ts";
 import type { Known, Registry } from "../step/registry.ts";
 import { restorer } from "../step/restore.ts";
@@ -45,9 +46,12 @@ import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
 import { Entries, entryBytes } from "./entries.ts";
 import { pause, type World } from "./insist.ts";
+import { readRaw } from "./raw.ts";
 import type { QuarantineView, Readable } from "./reads.ts";
 import { Reader, type Ticket } from "./reader.ts";
+import type { OtherApps } from "./other-apps.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
+import type { Lost } from "./release/routes.ts";
 import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
 import { Shelf } from "./shelf.ts";
@@ -69,6 +73,7 @@ export interface PartitionOptions {
   readonly settings: ResolvedSettings;
   readonly observe: Observe;
   readonly newId: () => string;
+  readonly apps: OtherApps;
   /** Whether each step goes on from what one who reads the last one back would have, for tests. */
   readonly restoreEveryStep: boolean;
   /** What no one can go on from: the host ends. */
@@ -104,7 +109,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     const { world, mailbox, partition, commit, observe, failed } = options;
     this.#inOrder = new InOrder(this.state);
     this.#timers = new Timers({ clock: world.clock, wake: (agent) => this.#wake(agent), failed });
-    this.#entries = new Entries(options, this);
+    this.#entries = new Entries({ ...options, undelivered: (lost, drop) => this.#undelivered(lost, drop) }, this);
     this.activations = new Activations({
       world,
       partition,
@@ -134,6 +139,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         isFull: () => commit.isFull(),
         room: () => commit.room(),
         take: (message) => this.#take(message),
+        isDecided: ({ sequence, at }) => this.state.raws?.has(rawName(sequence, at)) === true,
         regressed: (why) => {
           observe({ kind: "regressed", partition, why });
           this.#entries.resume();
@@ -175,7 +181,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   position(): Position {
-    return this.#reader.position();
+    const position = this.#reader.position();
+    foldPosition(this.state, position);
+    return position;
   }
 
   get entriesUnsettled(): number {
@@ -191,7 +199,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   /** A receiver has committed our messages up to `upTo`. */
-  confirmed(to: Partition, upTo: number): void {
+  confirmed(to: LaneKey, upTo: number): void {
     this.#entries.confirmed(to, upTo);
   }
 
@@ -218,6 +226,10 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   #take(message: MailboxMessage): void {
     const { observe, partition } = this.#options;
+    if (message.sentTo !== undefined) {
+      this.#takeRaw(message, message.sentTo);
+      return;
+    }
     let batch: Batch;
     try {
       batch = decodeBatch(message.bytes);
@@ -235,6 +247,29 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     }
     if (envelopes.length === 0) this.#open(source, message, ticket);
     for (const envelope of envelopes) this.#admit(source, envelope, ticket);
+  }
+
+  #takeRaw(message: MailboxMessage, sentTo: SentTo): void {
+    const { commit, observe, partition } = this.#options;
+    let envelope: Envelope;
+    try {
+      envelope = readRaw(message, sentTo);
+    } catch (error) {
+      this.#reader.expect(message, 0);
+      commit.touch(this);
+      observe({
+        kind: "skipped",
+        partition,
+        why: "a raw publish is not an event for an agent",
+        error: encodeError(error),
+      });
+      return;
+    }
+    const ticket = this.#reader.expect(message, 1);
+    // Read again, after its stream went backwards, while its agent is being loaded.
+    const pending = this.#pending.get(pendingKey(rawSource, envelope));
+    if (pending === undefined) this.#deliver(envelope, rawSource, ticket);
+    else pending.push(ticket);
   }
 
   #open(source: NumberedSource, message: MailboxMessage, ticket: Ticket): void {
@@ -285,7 +320,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /** What a message decides, when it is decided: all below it by then. */
   #originOf(source: string, { n }: Envelope, { at }: Ticket): Origin {
-    return { source, n, closed: this.#inOrder.closed(source, n), at };
+    return { source, n, closed: source === rawSource ? 0 : this.#inOrder.closed(source, n), at };
   }
 
   #deliver(envelope: Envelope, source: string, ticket: Ticket): void {
@@ -297,7 +332,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       this.#reader.decided(ticket);
       return;
     }
-    const key = `${source}/${n}`;
+    const key = pendingKey(source, envelope);
     const isTaken = this.#do(envelope.to, envelope.id, (activation) => {
       this.#takeEnvelope(activation, envelope, this.#originOf(source, envelope, ticket));
       this.#inOrder.decided(source, n);
@@ -581,6 +616,22 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#local(agent, `${address}/result`, { kind: "effect", address, attempt, result: durable });
   }
 
+  /** A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. */
+  #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<void> {
+    const { id, from } = envelope;
+    const to = fullAddress(app, envelope.to);
+    this.#options.observe({ kind: "skipped", partition: this.partition, why: `a message to ${to}: id=${id}`, error });
+    if (from === undefined) return Promise.resolve(drop(false));
+    return new Promise((resolve) => {
+      this.activations.use(parseTarget(from).address, (activation) => {
+        const canStep = activation.state !== undefined && !(this.#known(activation) instanceof DormouseError);
+        drop(canStep);
+        if (canStep) this.#stepLocal(activation, { kind: "undelivered", id, to, error });
+        resolve();
+      });
+    });
+  }
+
   #wake(agent: Address): void {
     this.#use(agent, (activation) => {
       const now = this.#options.world.clock.now();
@@ -674,6 +725,11 @@ function begunHere({ effectsFound }: Activation, state: AgentState | undefined):
   return Object.fromEntries(
     Object.entries(effects).filter(([address, { attempt }]) => effectsFound[address]?.attempt !== attempt),
   );
+}
+
+/** One message while it is being decided; a raw publish's number may be given again, its id is not. */
+function pendingKey(source: string, { n, id }: Envelope): string {
+  return source === rawSource ? `${source}/${id}` : `${source}/${n}`;
 }
 
 function unknownOutcome(envelope: Envelope): DormouseError {

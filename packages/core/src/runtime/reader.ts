@@ -8,13 +8,15 @@
  * R1  A message is consumed when each of its envelopes is decided; the position never speaks of one that is not (D4).
  * R2  Every reader starts behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and
  *     issued the same numbers again shows by its anchor (DESIGN.md section 6).
- * R3  No more is read while the open record is full or too much is undecided: back-pressure instead of memory.
+ * R3  A raw publish has no number but its place: what was consumed of the stream before it went backwards is kept until
+ *     it is read again up to the barrier, so that it is not taken twice (D4).
+ * R4  No more is read while the open record is full or too much is undecided: back-pressure instead of memory.
  */
 import type { Partition } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
 import { creditEntriesMax } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
-import { isConsumed, type Position } from "../format/partition.ts";
+import { type Consumed, isConsumed, type Position } from "../format/partition.ts";
 import type { Entropy, Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
 import { toHex } from "../step/context.ts";
 import { insist, isPassing, type World } from "./insist.ts";
@@ -29,6 +31,8 @@ export interface ReaderOptions {
   readonly room: () => Promise<void>;
   /** A message to take apart; the taker calls `expect` at once, and `decided` once for each part. */
   readonly take: (message: MailboxMessage) => void;
+  /** Whether a raw publish was decided, and the position may not tell so. */
+  readonly isDecided: (raw: MailboxMessage) => boolean;
   /** The stream went backwards or is another: what only passed memory may come again. */
   readonly regressed: (why: string) => void;
   /** All that was in the mailbox when the reader was made has been handed out. */
@@ -52,6 +56,8 @@ export class Reader {
   #epoch: number;
   #upTo: number;
   #anchor: Position["anchor"];
+  /** Of the stream as it was, newest first (R3). */
+  #before: readonly Consumed[];
   /** Consumed when this reader began, above `upTo`. */
   #start: Position;
   /** Handed out, in order, from the first that is undecided on. */
@@ -68,6 +74,7 @@ export class Reader {
     this.#epoch = position.epoch;
     this.#upTo = position.upTo;
     this.#anchor = position.anchor;
+    this.#before = position.before ?? [];
     this.#start = position;
   }
 
@@ -120,7 +127,8 @@ export class Reader {
       if (range !== undefined && range[1] === sequence - 1) range[1] = sequence;
       else above.push([sequence, sequence]);
     }
-    return { stream: this.#stream, epoch: this.#epoch, upTo: this.#upTo, above, anchor: this.#anchor };
+    const before = this.#before.length === 0 ? {} : { before: this.#before };
+    return { stream: this.#stream, epoch: this.#epoch, upTo: this.#upTo, above, anchor: this.#anchor, ...before };
   }
 
   #consumed(ticket: Ticket): void {
@@ -140,7 +148,7 @@ export class Reader {
     return this.#undecided < creditEntriesMax && !this.#options.isFull();
   }
 
-  /** Resolves when there is credit for another message (R3), or nothing more is to be read. */
+  /** Resolves when there is credit for another message (R4), or nothing more is to be read. */
   async #credit(): Promise<void> {
     this.#options.waits();
     while (this.#undecided >= creditEntriesMax && !this.#isStopped) {
@@ -197,11 +205,12 @@ export class Reader {
             // Its number alone does not tell it: a tail that was lost since has its numbers issued again.
             if (isBarrier && one.at !== barrier.at) this.#readAnew(barrier, "the barrier is not what it was");
             if (!this.#isKnown(one, barrier)) {
-              if (isBarrier) this.expect(one, 0);
+              if (isBarrier || this.#isRepeat(one)) this.expect(one, 0);
               else take(one);
             }
             if (isBehind && one.sequence >= barrier.sequence) {
               isBehind = false;
+              this.#before = [];
               caughtUp();
             }
           }
@@ -234,8 +243,20 @@ export class Reader {
     return open !== undefined;
   }
 
+  /** A raw publish that was taken before the stream went backwards, or whose step a takeover found (R3). */
+  #isRepeat(message: MailboxMessage): boolean {
+    if (message.sentTo === undefined) return false;
+    const wasConsumed = this.#before.some((one) => message.at <= one.at && isConsumed(one, message.sequence));
+    return wasConsumed || this.#options.isDecided(message);
+  }
+
   /** Reads from the first message on; what was taken before is told by the numbers of its senders. */
   #regress(barrier: Place, why: string): void {
+    const { upTo, above } = this.position();
+    // With nothing consumed since the last time, nothing is to be added.
+    if (this.#anchor !== undefined) {
+      this.#before = [{ upTo, above, at: this.#anchor.at }, ...this.#before].slice(0, beforeMax);
+    }
     this.#epoch += 1;
     this.#stream = barrier.stream;
     this.#upTo = 0;
@@ -246,6 +267,9 @@ export class Reader {
     this.#options.regressed(`${why}: partition=${this.#options.partition}`);
   }
 }
+
+/** How often in a row a stream may go backwards before it is read again: beyond, the oldest is forgotten. */
+const beforeMax = 16;
 
 /** A message that says nothing but where the stream's end is. */
 export function newBarrier(entropy: Entropy): Uint8Array {

@@ -96,9 +96,12 @@ export async function readRun(
   run: Run,
   name: string,
 ): Promise<{ readonly base: AgentState | undefined; readonly steps: readonly HistoryStep[] }> {
-  const base = readBase(world, run.base);
-  const pieces = await Promise.all(run.pieces.map((piece) => readPiece(world, piece.name)));
-  return { base: await base, steps: [...pieces.flat(), ...decodeSteps(run.steps, name)] };
+  // Awaited together: whichever fails first, nobody would handle the other's failure.
+  const [base, pieces] = await Promise.all([
+    readBase(world, run.base),
+    Promise.all(run.pieces.map((piece) => readPiece(world, piece.name))),
+  ]);
+  return { base, steps: [...pieces.flat(), ...decodeSteps(run.steps, name)] };
 }
 
 export function foldRun(base: AgentState | undefined, steps: readonly HistoryStep[]): AgentState | undefined {

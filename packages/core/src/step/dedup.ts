@@ -7,6 +7,14 @@ export function sourceKey(source: Source): string {
   return `${source.kind}:${source.id}`;
 }
 
+/** The source of what a client without numbers published: each is known by its place and the stream's time of it. */
+export const rawSource = "raw";
+
+/** One raw publish for all time: a stream may give a number again, and never at an earlier time (FACTS.md). */
+export function rawName(sequence: number, at: number): string {
+  return `${sequence}@${at}`;
+}
+
 export function emptySource(place: number, at: number): SourceState {
   return { low: 0, above: new Set(), place, at };
 }

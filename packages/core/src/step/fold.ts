@@ -2,13 +2,22 @@
  * What a committed entry makes of its partition's state. The owner applies an entry when it adds it to the open record;
  * whoever takes over applies the same entries in the same order to the settled state, and has the same.
  */
+import type { Partition } from "../agent/address.ts";
 import { encodeValue } from "../format/codec/msgpack.ts";
 import type { AgentState, Answer } from "./state.ts";
-import type { PartitionState, SourceState } from "../format/partition.ts";
+import {
+  type Lane,
+  type LaneKey,
+  laneTo,
+  parseLane,
+  type PartitionState,
+  type Position,
+  type SourceState,
+} from "../format/partition.ts";
 import type { Entry, GivenAnswer, NumberedSend, Origin, StepEntry } from "../format/record.ts";
 import { patch } from "../format/codec/delta.ts";
 import { answerMsMax, answersBytesMax, stintsMax, stintSilenceMsMax } from "../agent/limits.ts";
-import { decide, emptySource } from "./dedup.ts";
+import { decide, emptySource, rawName, rawSource } from "./dedup.ts";
 
 export function fold(state: PartitionState, entry: Entry): void {
   switch (entry.kind) {
@@ -31,6 +40,9 @@ export function fold(state: PartitionState, entry: Entry): void {
       return;
     case "sent":
       foldSent(state, entry.to, entry.upTo);
+      return;
+    case "route":
+      foldRoute(state, entry.app, entry.to);
       return;
     case "shelve": {
       foldOrigin(state, entry.origin);
@@ -61,6 +73,12 @@ export function fold(state: PartitionState, entry: Entry): void {
   }
 }
 
+/** A position that is durable, and with it all entries that it tells of: it covers raw publishes, unless it is of a re-read. */
+export function foldPosition(state: PartitionState, position: Position): void {
+  state.position = position;
+  if (position.before === undefined) delete state.raws;
+}
+
 /** The agent's state after a step, from its state before. */
 export function foldStep(before: AgentState | undefined, entry: Pick<StepEntry, "delta">): AgentState | undefined {
   return entry.delta === undefined ? before : (patch(before, entry.delta) as AgentState);
@@ -68,6 +86,10 @@ export function foldStep(before: AgentState | undefined, entry: Pick<StepEntry, 
 
 function foldOrigin(state: PartitionState, origin: Origin | undefined): void {
   if (origin === undefined) return;
+  if (origin.source === rawSource) {
+    state.raws = (state.raws ?? new Set()).add(rawName(origin.n, origin.at));
+    return;
+  }
   let source = state.sources.get(origin.source);
   source ??= emptySource(0, origin.at);
   decide(source, origin.n, origin.closed);
@@ -114,23 +136,49 @@ function isStint(key: string): boolean {
 
 function foldSends(state: PartitionState, sends: readonly NumberedSend[]): void {
   for (const { to, n, envelope } of sends) {
-    let lane = state.outbox.get(to);
-    if (lane === undefined) {
-      lane = { next: 1, entries: new Map() };
-      state.outbox.set(to, lane);
-    }
+    const lane = laneOf(state, to);
     lane.entries.set(n, envelope);
     lane.next = n + 1;
   }
 }
 
-function foldSent(state: PartitionState, to: number, upTo: number): void {
+function laneOf(state: PartitionState, to: LaneKey): Lane {
+  let lane = state.outbox.get(to);
+  if (lane === undefined) {
+    lane = { next: 1, entries: new Map() };
+    state.outbox.set(to, lane);
+  }
+  return lane;
+}
+
+function foldRoute(state: PartitionState, app: string, to: readonly Partition[]): void {
+  foldSends(state, routed(state, app, to));
+  const waiting = state.outbox.get(app);
+  for (const n of [...(waiting?.entries.keys() ?? [])].slice(0, to.length)) waiting?.entries.delete(n);
+  if (waiting?.entries.size === 0) state.outbox.delete(app);
+}
+
+/** What waits to be routed to another app, the first of it, with the places that it gets. */
+export function routed(state: PartitionState, app: string, to: readonly Partition[]): NumberedSend[] {
+  const next = new Map<LaneKey, number>();
+  const waiting = [...(state.outbox.get(app)?.entries.values() ?? [])].slice(0, to.length);
+  return waiting.map((envelope, index) => {
+    const lane = laneTo(app, to[index] as Partition);
+    const n = next.get(lane) ?? state.outbox.get(lane)?.next ?? 1;
+    next.set(lane, n + 1);
+    return { to: lane, n, envelope };
+  });
+}
+
+function foldSent(state: PartitionState, to: LaneKey, upTo: number): void {
   const lane = state.outbox.get(to);
   if (lane === undefined) return;
   for (const n of lane.entries.keys()) {
     if (n > upTo) break;
     lane.entries.delete(n);
   }
+  // One to a partition is kept, since its numbers count on; of apps there may be as many as senders can misspell.
+  if (lane.entries.size === 0 && parseLane(to).partition === undefined) state.outbox.delete(to);
 }
 
 function foldAnswers(state: PartitionState, answers: readonly GivenAnswer[], at: number): void {

@@ -1,4 +1,5 @@
 /** Actor references become values: what a step leaves in context or sends away holds `AgentRef`s, never live actors. */
+import { fullAddress } from "../agent/address.ts";
 import { AgentRef } from "../agent/agent-ref.ts";
 import { valueDepthMax } from "../agent/limits.ts";
 
@@ -14,18 +15,32 @@ export function replaceRefs<T>(value: T, before: unknown, refOf: RefOf): T {
   return new Replacing(refOf).replace(value, before, 0) as T;
 }
 
+/** The same for a value that goes to another app: references of this one name it, so that they mean the same there. */
+export function qualifyRefs<T>(value: T, app: string): T {
+  const qualify = (ref: AgentRef): AgentRef => {
+    if (ref.sessionId.startsWith("/")) return ref;
+    const full = fullAddress(app, ref.sessionId);
+    return new AgentRef(full, ref.id === ref.sessionId ? full : ref.id);
+  };
+  return new Replacing(() => undefined, qualify).replace(value, undefined, 0) as T;
+}
+
 class Replacing {
   readonly #refOf: RefOf;
+  readonly #ofRef: (ref: AgentRef) => AgentRef;
   /** What was met, and what it became: shared parts stay shared, and a cycle ends (the check of data refuses it later). */
   readonly #met = new Map<object, unknown>();
 
-  constructor(refOf: RefOf) {
+  /** @param ofRef - What becomes of a reference that is one already. */
+  constructor(refOf: RefOf, ofRef: (ref: AgentRef) => AgentRef = (ref) => ref) {
     this.#refOf = refOf;
+    this.#ofRef = ofRef;
   }
 
   replace(value: unknown, before: unknown, depth: number): unknown {
     if (typeof value !== "object" || value === null || value === before) return value;
-    if (value instanceof AgentRef || depth > valueDepthMax) return value;
+    if (value instanceof AgentRef) return this.#ofRef(value);
+    if (depth > valueDepthMax) return value;
     if (this.#met.has(value)) return this.#met.get(value);
     this.#met.set(value, value);
     const replaced = this.#replaceIn(value, before, depth + 1);

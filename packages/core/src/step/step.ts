@@ -4,7 +4,7 @@
  * `takeStep` is the whole story: it picks the machine's event, runs the engine, and folds the ways out into state.
  * It neither waits nor reads: time, randomness and ids are in the request.
  */
-import { type Address, parseAddress } from "../agent/address.ts";
+import { type Address, parseTarget } from "../agent/address.ts";
 import type { ResolvedAgent } from "../agent/definition.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import {
@@ -85,6 +85,8 @@ export type StepInput =
       readonly isOwed: boolean;
       readonly error: ErrorData | undefined;
     }
+  /** A message of the agent's could not be sent. */
+  | { readonly kind: "undelivered"; readonly id: string; readonly to: string; readonly error: ErrorData }
   | { readonly kind: "end"; readonly how: "stop" | "terminate"; readonly message: Envelope };
 
 export interface ChildStart {
@@ -128,6 +130,8 @@ export type Outcome =
 export type Stepped = Extract<Outcome, { kind: "stepped" }>;
 
 export interface Send {
+  /** The app that the receiver belongs to; missing: the sender's own, or so it is not said. */
+  readonly app?: string;
   readonly to: Address;
   readonly body: Body;
 }
@@ -158,6 +162,7 @@ export function takeStep(request: StepRequest): Outcome {
   const work = new Work(request, before);
   // Of one that has ended too: it would be owed for ever.
   if (input.kind === "action") return work.settleAction(input);
+  if (input.kind === "undelivered") return work.countUndelivered(input);
   if (before.state.status !== "active") return ended(before.state, input);
   switch (input.kind) {
     case "event":
@@ -389,6 +394,11 @@ class Work {
     return this.#finishUnchanged({ kind: "action", name, seq, index }, error);
   }
 
+  countUndelivered({ id, to, error }: Extract<StepInput, { kind: "undelivered" }>): Outcome {
+    this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+    return this.#finishUnchanged({ kind: "undelivered", id, to }, error);
+  }
+
   end(how: "stop" | "terminate", message: Envelope): Outcome {
     const { body } = message;
     // A stop of an earlier parent, for an earlier child of this address.
@@ -574,7 +584,8 @@ class Work {
   }
 
   #send(to: string, event: EventData): void {
-    this.#sends.push({ to: parseAddress(to).address, body: { kind: "event", event } });
+    const { app, address } = parseTarget(to);
+    this.#sends.push({ ...(app === undefined ? {} : { app }), to: address, body: { kind: "event", event } });
   }
 
   #startChild(way: Extract<WayOut, { kind: "start-child" }>): void {

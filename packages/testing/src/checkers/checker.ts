@@ -29,6 +29,18 @@ export type Observation = { readonly atMs: number } & (
       readonly sequence: number;
       readonly bytes: Uint8Array;
     }
+  /** A stream took what a client without our code published: one operation's event. */
+  | {
+      readonly type: "appended-raw";
+      readonly party: string;
+      readonly partition: number;
+      readonly stream: string;
+      readonly sequence: number;
+      /** The stream's time of it. */
+      readonly at: number;
+      readonly agent: string;
+      readonly event: { readonly type: string; readonly n: number };
+    }
   | { readonly type: "trimmed"; readonly party: string; readonly partition: number; readonly below: number }
   /** A world fault took messages that were acknowledged: what was among them and never consumed may be lost. */
   | { readonly type: "tail-lost"; readonly partition: number; readonly from: number }

@@ -55,6 +55,7 @@ export class AgainChecker implements Checker {
 
   observe(observation: Observation): void {
     if (observation.type === "appended") this.#agents.append(observation.partition, observation.bytes);
+    if (observation.type === "appended-raw") this.#agents.appendRaw(observation);
     if (observation.type !== "stored") return;
     for (const recorded of this.#agents.store(observation.name, observation.bytes)) {
       this.#stepsAgain += 1;

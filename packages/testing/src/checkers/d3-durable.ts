@@ -84,6 +84,7 @@ export class DurableChecker implements Checker {
       case "host-ended":
       case "deleted":
       case "trimmed":
+      case "appended-raw":
       case "tail-lost":
       case "effect-ended":
       case "at-rest":

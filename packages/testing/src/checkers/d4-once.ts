@@ -61,11 +61,12 @@ export class OnceChecker implements Checker {
         return;
       case "appended": {
         if (!observation.party.startsWith("client-")) return;
-        const carried = this.#streams.get(observation.partition) ?? [];
-        this.#streams.set(observation.partition, carried);
-        carried.push({ sequence: observation.sequence, operations: operationsIn(observation.bytes) });
+        this.#carry(observation, operationsIn(observation.bytes));
         return;
       }
+      case "appended-raw":
+        this.#carry(observation, [observation.event.n]);
+        return;
       case "tail-lost":
         this.#loseTail(observation.partition, observation.from);
         return;
@@ -91,6 +92,15 @@ export class OnceChecker implements Checker {
       ...[...groups.values()].flatMap((group) => this.#checkGroup(group)),
       ...[...this.#books].flatMap(([agent, book]) => this.#checkBook(agent, book)),
     ];
+  }
+
+  #carry(
+    { partition, sequence }: { readonly partition: number; readonly sequence: number },
+    operations: number[],
+  ): void {
+    const carried = this.#streams.get(partition) ?? [];
+    this.#streams.set(partition, carried);
+    carried.push({ sequence, operations });
   }
 
   #loseTail(partition: number, from: number): void {

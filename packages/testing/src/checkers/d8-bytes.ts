@@ -133,8 +133,9 @@ export class BytesChecker implements Checker {
       this.#histories.set(agent, (this.#histories.get(agent) ?? 0) + stepBytes + changed);
       allowed += stepBytes + changedFactor * changed;
     }
-    for (const { partition, entries } of readRecord(bytes).parts) {
-      allowed += partBytes;
+    for (const { partition, position, entries } of readRecord(bytes).parts) {
+      // A position is exact: with agents that take long to be read, or a stream that went backwards, it has many ranges.
+      allowed += partBytes + sizeOf(position?.above) + sizeOf(position?.before);
       const kept = this.#keptOf(partition);
       for (const entry of entries) {
         keep(kept, entry, atMs);

@@ -5,13 +5,16 @@
  * late on the name of a deleted one says nothing new.
  */
 import { assert } from "../assert.ts";
+import type { Observation } from "./checker.ts";
 import {
   journalKindOf,
+  rawId,
   readBatch,
   readRecord,
   type StoredCause,
   type StoredEntry,
   type StoredEnvelope,
+  type StoredOrigin,
   type StoredPart,
   type StoredState,
   type StoredStep,
@@ -54,6 +57,15 @@ export class StoredAgents {
     }
   }
 
+  /** Takes in what a client without our code published. */
+  appendRaw(raw: Extract<Observation, { type: "appended-raw" }>): void {
+    const { partition, sequence, at, agent, event } = raw;
+    const body = { kind: "event", event };
+    const envelope = { n: sequence, id: rawId(raw), to: agent, body, sentAt: Math.floor(at) };
+    this.#messages.set(`${partition} raw@${at} ${sequence}`, envelope);
+    this.#messagesById.set(envelope.id, envelope);
+  }
+
   /** Takes in a stored object; gives the steps that it records, in order. */
   store(name: string, bytes: Uint8Array): readonly RecordedStep[] {
     if (!name.startsWith("journal/") || journalKindOf(bytes) !== "record" || this.#records.has(name)) return [];
@@ -77,7 +89,7 @@ export class StoredAgents {
     const message =
       origin === undefined
         ? this.#messageOf(agent, cause)
-        : this.#messages.get(`${partition} ${origin.source} ${origin.n}`);
+        : this.#messages.get(`${partition} ${sourceOf(origin)} ${origin.n}`);
     return { record, step, before, after, seqBefore, message };
   }
 
@@ -105,6 +117,11 @@ export class StoredAgents {
   #agent(agent: string): Agent {
     return this.#agents.get(agent) ?? { seq: 0, state: undefined };
   }
+}
+
+/** A stream may give the number of a raw publish again, at a later time. */
+function sourceOf({ source, at }: StoredOrigin): string {
+  return source === "raw" ? `raw@${at}` : source;
 }
 
 export function isStep(entry: StoredEntry): entry is StoredStep {

@@ -4,6 +4,7 @@
  *
  * Does not verify checksums or versions: that is what golden files are for.
  */
+import { hash } from "node:crypto";
 import { zstdDecompressSync } from "node:zlib";
 import { assert } from "../assert.ts";
 
@@ -25,6 +26,8 @@ export interface StoredPosition {
   readonly stream: string;
   readonly upTo: number;
   readonly anchor: { readonly sequence: number } | undefined;
+  readonly above: unknown;
+  readonly before?: unknown;
 }
 
 /** Every field of every kind of entry that a checker asks for. */
@@ -185,6 +188,22 @@ export function readTrimMark(bytes: Uint8Array): { readonly below: number } {
 
 export function readBatch(bytes: Uint8Array): StoredBatch {
   return readObject(bytes) as StoredBatch;
+}
+
+/** The id of a raw publish: a ULID of the stream's time of it, and of what names it for all time. */
+export function rawId({
+  stream,
+  sequence,
+  at,
+}: {
+  readonly stream: string;
+  readonly sequence: number;
+  readonly at: number;
+}): string {
+  const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const time = Array.from({ length: 10 }, (_, place) => digits[Math.floor(at / 32 ** (9 - place)) % 32]);
+  const digest = hash("sha256", `${stream}/${sequence}/${at}`, "buffer");
+  return [...time, ...Array.from(digest.subarray(0, 16), (byte) => digits[byte & 31])].join("");
 }
 
 export function readHead(bytes: Uint8Array): StoredHead {

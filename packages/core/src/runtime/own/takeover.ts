@@ -7,7 +7,7 @@
 import type { Address, Partition } from "../../agent/address.ts";
 import type { ChainLink, PartitionObject, PartitionState } from "../../format/partition.ts";
 import type { Entry, JournalRecord } from "../../format/record.ts";
-import { fold } from "../../step/fold.ts";
+import { fold, foldPosition } from "../../step/fold.ts";
 import type { World } from "../insist.ts";
 import { readTail, type RecordObjects, sealJournal } from "../journal.ts";
 
@@ -79,6 +79,6 @@ function apply(
     if (tail === undefined) tails.set(entry.agent, [entry]);
     else tail.push(entry);
   }
-  if (part.position !== undefined) state.position = part.position;
+  if (part.position !== undefined) foldPosition(state, part.position);
   return 1;
 }

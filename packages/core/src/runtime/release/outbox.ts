@@ -1,25 +1,29 @@
 /**
- * Messages of a partition's agents to agents of any partition, until the receivers have committed them.
+ * Messages of a partition's agents to agents of any partition, here or in another app, until the receivers have committed
+ * them.
  *
  * Owns: one publisher per receiving partition, and when what is not confirmed is published again.
- * Leaves to others: which messages there are (`PartitionState.outbox`, changed by `step/fold.ts`).
+ * Leaves to others: which messages there are (`PartitionState.outbox`, changed by `step/fold.ts`), those of which is not
+ * known yet where they go (`routes.ts`).
  * Called by partition: `publish` when an entry is durable, `resume` after a takeover. Calls `runtime/send.ts`.
  *
  * X1  A message is published only after the commit that holds it (D3), and kept until its receiver's committed watermark
  *     has passed it: an acknowledged one may be lost with the mailbox's tail (D4).
  * X2  The floor of every message is the lowest number still kept, so a receiver never waits for one that will not come.
  */
-import type { Partition } from "../../agent/address.ts";
+import { assert } from "../../agent/assert.ts";
 import type { Envelope, Source } from "../../format/message.ts";
-import type { PartitionState } from "../../format/partition.ts";
+import { type LaneKey, parseLane, type PartitionState } from "../../format/partition.ts";
 import type { NumberedSend } from "../../format/record.ts";
 import type { Cancel, Mailbox } from "../../ports/index.ts";
 import type { World } from "../insist.ts";
+import type { OtherApps } from "../other-apps.ts";
 import { Publisher } from "../send.ts";
 
 export interface OutboxOptions {
   readonly world: World;
   readonly mailbox: Mailbox;
+  readonly apps: OtherApps;
   /** `<birth ULID of the app>/<partition>`: the source's name at every receiver. */
   readonly id: string;
   readonly state: PartitionState;
@@ -28,7 +32,7 @@ export interface OutboxOptions {
 }
 
 interface Lane {
-  readonly to: Partition;
+  readonly to: LaneKey;
   publisher: Publisher;
   /** The highest number handed to the publisher. */
   pushed: number;
@@ -40,9 +44,9 @@ const repeatsMax = 10;
 
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #lanes = new Map<Partition, Lane>();
+  readonly #lanes = new Map<LaneKey, Lane>();
   /** By receiving partition, the highest number that is durable: what is above it is in the open record (X1). */
-  readonly #durable = new Map<number, number>();
+  readonly #durable = new Map<LaneKey, number>();
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -59,7 +63,7 @@ export class Outbox {
   /** Publishes all that is kept, as a new owner does (X1). */
   resume(): void {
     for (const [to, { entries }] of this.#options.state.outbox) {
-      if (entries.size > 0) this.#publishAgain(this.#lane(to as Partition));
+      if (entries.size > 0 && parseLane(to).partition !== undefined) this.#publishAgain(this.#lane(to));
     }
   }
 
@@ -67,7 +71,7 @@ export class Outbox {
     for (const lane of this.#lanes.values()) lane.cancelRepeat?.();
   }
 
-  #lane(to: Partition): Lane {
+  #lane(to: LaneKey): Lane {
     let lane = this.#lanes.get(to);
     if (lane === undefined) {
       lane = { to, publisher: this.#publisher(to), pushed: 0, cancelRepeat: undefined, repeats: 0 };
@@ -76,10 +80,13 @@ export class Outbox {
     return lane;
   }
 
-  #publisher(partition: Partition): Publisher {
-    const { world, mailbox, id, state } = this.#options;
+  #publisher(to: LaneKey): Publisher {
+    const { world, apps, id, state } = this.#options;
+    const { app, partition } = parseLane(to);
+    assert(partition !== undefined, "what is published goes to a partition");
+    const mailbox = app === undefined ? this.#options.mailbox : apps.mailbox(app);
     const source = (lowest: number): Source => {
-      const kept = state.outbox.get(partition)?.entries.keys().next().value;
+      const kept = state.outbox.get(to)?.entries.keys().next().value;
       return { kind: "outbox", id, floor: Math.min(lowest, kept ?? lowest) };
     };
     return new Publisher({ ...world, mailbox, partition, source });

@@ -4,7 +4,7 @@ import type { EventData } from "../../agent/way-out.ts";
 import type { App } from "../../format/app.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { GivenAnswer } from "../../format/record.ts";
-import { hasFields, isListOf, isNumber, isText } from "../../format/shape.ts";
+import { hasFields, isListOf, isMissingOr, isNumber, isText } from "../../format/shape.ts";
 import type { Channel } from "../../ports/index.ts";
 import type { Answer } from "../../step/state.ts";
 
@@ -22,6 +22,8 @@ export interface StepNotice {
 
 /** How far a partition has committed the messages of one outbox. */
 export interface TakenNotice {
+  /** The app whose partition it is; missing for the outbox's own. */
+  readonly app?: string;
   readonly by: Partition;
   readonly upTo: number;
 }
@@ -64,7 +66,9 @@ function isAnswered(answer: { readonly [field: string]: unknown }): boolean {
 /** `undefined` if it is none. */
 export function decodeTaken(bytes: Uint8Array): TakenNotice | undefined {
   const notice = decodeNotice(bytes);
-  return hasFields(notice, { by: isNumber, upTo: isNumber }) ? (notice as unknown as TakenNotice) : undefined;
+  return hasFields(notice, { app: isMissingOr(isText), by: isNumber, upTo: isNumber })
+    ? (notice as unknown as TakenNotice)
+    : undefined;
 }
 
 /** `undefined` if it is none. */

@@ -5,6 +5,7 @@
  * Leaves to others: what is taken (`PartitionState.sources`); a notice that is lost is told again at the next repeat.
  */
 import type { Partition } from "../../agent/address.ts";
+import type { App } from "../../format/app.ts";
 import type { PartitionState } from "../../format/partition.ts";
 import type { Channel, Clock } from "../../ports/index.ts";
 import { publishTaken } from "./reply.ts";
@@ -12,6 +13,7 @@ import { publishTaken } from "./reply.ts";
 export interface WatermarksOptions {
   readonly clock: Clock;
   readonly channel: Channel;
+  readonly app: Pick<App, "name" | "birth">;
   readonly partition: Partition;
   /** As it is durable now. */
   readonly state: Pick<PartitionState, "sources">;
@@ -45,9 +47,11 @@ export class Watermarks {
   }
 
   #tellAll(): void {
-    const { channel, partition: by } = this.#options;
+    const { channel, app, partition: by } = this.#options;
     for (const source of this.#untold) {
-      publishTaken(channel, source.slice(outboxPrefix.length), { by, upTo: this.#taken.get(source) ?? 0 });
+      const outbox = source.slice(outboxPrefix.length);
+      const where = outbox.startsWith(`${app.birth}/`) ? { by } : { app: app.name, by };
+      publishTaken(channel, outbox, { ...where, upTo: this.#taken.get(source) ?? 0 });
     }
     this.#untold.clear();
   }
