@@ -49,10 +49,13 @@ export {
   type ReplySchemasFor,
   replyTo,
   type ReplyTo,
+  type SettingFact,
+  settingFacts,
   type Settings,
   type StateOf,
   type TagOf,
   uuid,
 } from "@dormouse/core";
+export { loadAgents } from "./agents-module.ts";
 export { connect, type ConnectedClient, type ConnectOptions } from "./connect.ts";
 export { type Host, type HostOptions, startHost } from "./start.ts";
