@@ -34,5 +34,5 @@ export {
   startIncarnation,
 } from "./host.ts";
 export type { Observe, Observed } from "./observe.ts";
-export type { Settings } from "./settings.ts";
+export { type SettingFact, settingFacts, type Settings } from "./settings.ts";
 export type { ActorOverrides } from "./step/registry.ts";
