@@ -95,7 +95,7 @@ test.for([
   ["DORMOUSE_HEALTH_LISTEN", "8080", /must be an address and a port/],
   ["DORMOUSE_HEALTH_LISTEN", "localhost:70000", /port from 0 to 65535: given=localhost:70000$/],
   ["DORMOUSE_S3_ACCESS_KEY_ID", "id", /s3SecretAccessKey go together/],
-  ["DORMOUSE_NATS_USER", "ada", /natsPassword go together/],
+  ["DORMOUSE_NATS_REPLICAS", "7", /must be a whole number from 1 to 5: given=7$/],
 ] as const)("%s=%s is refused, and said what it may be", ([variable, value, says]) => {
   expect(refusalOf({ [variable]: value })).toMatchObject({ kind: "invalid", code: "config.value", message: says });
 });
@@ -104,9 +104,9 @@ test("a host without agents is refused", () => {
   expect(refusalOf({ DORMOUSE_AGENTS: "" }).message).toMatch(/^--agents or DORMOUSE_AGENTS is missing/);
 });
 
-test("two ways to be let in at NATS are refused", () => {
-  const environment = { DORMOUSE_NATS_TOKEN: "t", DORMOUSE_NATS_CREDENTIALS: "c" };
-  expect(refusalOf(environment).message).toContain("more than one is given");
+test("what NATS is told is put together", () => {
+  const environment = { DORMOUSE_NATS_USER: "ada", DORMOUSE_NATS_CA_FILE: "/ca.pem", DORMOUSE_NATS_REPLICAS: "5" };
+  expect(read(environment).start.nats).toEqual({ user: "ada", tls: { caFile: "/ca.pem" }, replicas: 5 });
 });
 
 test.for([

@@ -212,17 +212,24 @@ function ofSettings(values: Values): Values {
   return Object.fromEntries(settingFacts.map(({ name }) => [name, values[name]]));
 }
 
-function natsOf({ natsUser, natsPassword, natsToken, natsCredentials }: Values): NatsStart | undefined {
-  const given = defined({ user: natsUser, password: natsPassword, token: natsToken, credentials: natsCredentials });
-  const ways = [natsUser ?? natsPassword, natsToken, natsCredentials].filter((one) => one !== undefined);
-  if (ways.length > 1) {
-    throw valueError(
-      "NATS takes one of natsUser with natsPassword, natsToken, or natsCredentials; more than one is given",
-    );
-  }
-  if ((natsUser === undefined) !== (natsPassword === undefined)) {
-    throw valueError("natsUser and natsPassword go together, and one of them is missing");
-  }
+function natsOf(values: Values): NatsStart | undefined {
+  const { natsUser, natsPassword, natsToken, natsNkeySeed, natsCredsFile, natsPrefix, natsReplicas } = values;
+  const tls = defined({
+    caFile: values["natsCaFile"],
+    certFile: values["natsCertFile"],
+    keyFile: values["natsKeyFile"],
+  });
+  const given = defined({
+    user: natsUser,
+    password: natsPassword,
+    token: natsToken,
+    nkeySeed: natsNkeySeed,
+    credsFile: natsCredsFile,
+    tls: isEmpty(tls) ? undefined : tls,
+    prefix: natsPrefix,
+    replicas: natsReplicas,
+    streamBytesMax: values["natsStreamBytesMax"],
+  });
   return isEmpty(given) ? undefined : given;
 }
 

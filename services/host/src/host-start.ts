@@ -12,13 +12,17 @@ export interface HostStart extends HostOptions {
   readonly s3?: S3Start;
 }
 
-/** How to be let in at NATS. */
+/** What a `nats://` URL does not say. */
 export interface NatsStart {
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
-  /** What a .creds file holds. */
-  readonly credentials?: string;
+  readonly nkeySeed?: string;
+  readonly credsFile?: string;
+  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+  readonly prefix?: string;
+  readonly replicas?: number;
+  readonly streamBytesMax?: number;
 }
 
 /** What an `s3://` URL does not say. */

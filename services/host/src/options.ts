@@ -43,8 +43,10 @@ function secret(name: string, meaning: string): Option {
   return { name, kind: text("text"), default: "none", meaning, isSecret: true };
 }
 
+const path = text("the path of a file");
+
 const own: readonly Option[] = [
-  option("agents", text("the path of a module"), "required", "the module that exports the agents to run"),
+  option("agents", path, "required", "the module that exports the agents to run"),
   option("app", text("a name"), "default", "the app whose agents they are"),
   option("store", text('a URL such as "s3://bucket/prefix"'), "file:./.dormouse", "where agents live"),
   option("mailbox", text('a URL such as "nats://server:4222"'), "the store's folder", "where messages wait"),
@@ -52,13 +54,30 @@ const own: readonly Option[] = [
   option(
     "partitions",
     { is: "number", least: 1, most: partitionsMax },
-    "8",
+    "32; 8 in a folder",
     "partitions of an app that is new; fixed for its life",
   ),
   option("natsUser", text("a name"), "none", "the user at NATS"),
   secret("natsPassword", "that user's password"),
-  secret("natsToken", "a token, instead of user and password"),
-  secret("natsCredentials", "what a .creds file holds, instead of both"),
+  secret("natsToken", "a token, instead of a user"),
+  secret("natsNkeySeed", "the seed of an NKey, instead of a user"),
+  option("natsCredsFile", path, "none", "a credentials file as nsc writes it, instead of a user"),
+  option("natsCaFile", path, "none", "the PEM file of whoever vouches for the servers; makes TLS a must"),
+  option("natsCertFile", path, "none", "the PEM file of this host's own certificate"),
+  option("natsKeyFile", path, "none", "the PEM file of its key"),
+  option(
+    "natsPrefix",
+    text("1 to 32 letters, digits, - and _", /^[A-Za-z0-9_-]{1,32}$/),
+    "dormouse",
+    "the first token of every subject, stream and bucket",
+  ),
+  option("natsReplicas", { is: "number", least: 1, most: 5 }, "3 in a cluster, else 1", "copies of each stream"),
+  option(
+    "natsStreamBytesMax",
+    { is: "number", least: 4_194_304, most: 1_099_511_627_776 },
+    "268435456",
+    "what one partition's stream may hold, in bytes; more is refused",
+  ),
   option(
     "s3Endpoint",
     text('a URL such as "https://s3.example.com"', /^https?:\/\/\S{1,4000}$/),
