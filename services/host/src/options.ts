@@ -24,7 +24,7 @@ export type Kind =
   | { readonly is: "boolean" }
   | { readonly is: "choice"; readonly of: readonly string[] };
 
-export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 /** As in docs/guides/hosts.md, which a test compares. */
