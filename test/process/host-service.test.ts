@@ -220,3 +220,14 @@ test("what an agent's code throws where nobody handles it ends the host with 1, 
     error: "Error: stray",
   });
 });
+
+test("it drains also where nobody reads its log any more", async () => {
+  const running = start({ ...environment, DORMOUSE_LOG_LEVEL: "debug" });
+  await running.ready();
+  running.process.stdout?.destroy();
+  await using client = await connect({ store: `file:${join(folder, "data")}` });
+  expect(await client.agent("counter", "eve").ask({ type: "add" })).toBe(1);
+  running.process.kill("SIGTERM");
+  await running.exited;
+  expect(running.process.exitCode).toBe(0);
+});

@@ -5,9 +5,7 @@
 import { type DestinationStream, pino } from "pino";
 
 export interface LogOutput extends DestinationStream {
-  /** For a process that ends now. */
-  flushSync(): void;
-  /** Resolves when all lines are written, or nobody takes them. */
+  /** Resolves when all lines are written, or nobody has taken them for a second. Later lines are dropped. */
   close(): Promise<void>;
 }
 
@@ -17,15 +15,24 @@ const closeMsMax = 1_000;
 export function openLogOutput(): LogOutput {
   const stream = pino.destination({ fd: process.stdout.fd, sync: false, maxLength: heldBytesMax });
   stream.on("error", () => undefined);
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      // A pipe whose reader has gone is never closed; one that stands would be waited for at the exit, so it is dropped.
+      const timer = setTimeout(() => {
+        stream.destroy();
+        resolve();
+      }, closeMsMax);
+      stream.once("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      stream.end();
+    });
   return {
-    write: (line) => void stream.write(line),
-    flushSync: () => stream.flushSync(),
-    close: () =>
-      new Promise((resolve) => {
-        stream.once("close", resolve);
-        stream.end();
-        // A pipe whose reader has gone is never closed.
-        setTimeout(resolve, closeMsMax).unref();
-      }),
+    write: (line) => {
+      if (closed === undefined) stream.write(line);
+    },
+    close: () => (closed ??= close()),
   };
 }

@@ -33,10 +33,7 @@ async function main(line: readonly string[]): Promise<number> {
   const output = openLogOutput();
   const name = config.start.name ?? hostname();
   const log = new Log({ level: config.logLevel, name, destination: output, monotonic: () => performance.now() });
-  const endNow = (code: number): never => {
-    output.flushSync();
-    process.exit(code);
-  };
+  const endNow = (code: number): void => void output.close().then(() => process.exit(code));
   // A promise or a callback of an agent's own code that nobody handles: what else it left undone is not known.
   process.on("uncaughtException", (thrown) => {
     log.say("error", "something threw that nobody handles, and the host ends", failureFields(thrown));
@@ -103,13 +100,14 @@ async function start(
 }
 
 /** Aborted by the first signal; the second ends the process at once, as PID 1 too, which no signal ends by itself. */
-function stopOnSignals(log: Log, endNow: (code: number) => never): AbortSignal {
+function stopOnSignals(log: Log, endNow: (code: number) => void): AbortSignal {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stop.signal.aborted) {
         log.say("warn", "the host ends at once", { signal });
         endNow(128 + constants.signals[signal]);
+        return;
       }
       log.say("info", "the host drains", { signal });
       stop.abort();

@@ -27,7 +27,7 @@ export type Kind =
 const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** As in docs/guides/hosts.md, which a test compares. */
+/** Core has the same bound, and refuses what is above it. */
 const partitionsMax = 4_096;
 const textCharactersMax = 4_096;
 
