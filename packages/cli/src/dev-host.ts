@@ -1,6 +1,5 @@
 /** The process that `dormouse dev` starts: one host with the agents that a module exports, until it is told to end. */
-import { pathToFileURL } from "node:url";
-import { type AnyAgentDefinition, DormouseError, type Host, type Observed, startHost } from "@dormouse/sdk";
+import { type AnyAgentDefinition, DormouseError, type Host, loadAgents, type Observed, startHost } from "@dormouse/sdk";
 import { exitModuleUnfit, exitStoreUnfit, type HostTask } from "./dev-task.ts";
 import { makeOutput, oneLine, type Output, wantsColour } from "./output.ts";
 
@@ -28,26 +27,14 @@ async function main(task: HostTask): Promise<void> {
     await runUntil(stop.signal, host);
   } catch (error) {
     output.error(error);
-    if (!(error instanceof DormouseError) && !task.isJson) console.error(placesOf(error).join("\n"));
+    const thrown = error instanceof DormouseError && error.code === "agents.threw" ? error.cause : error;
+    if (!(thrown instanceof DormouseError) && !task.isJson) console.error(placesOf(thrown).join("\n"));
     process.exitCode = isStoreUnfit(error) ? exitStoreUnfit : exitModuleUnfit;
   }
   if (process.connected) process.disconnect();
 }
 
-async function loadAgents(module: string): Promise<AnyAgentDefinition[]> {
-  const exported = (await import(pathToFileURL(module).href)) as { readonly [name: string]: unknown };
-  const agents = [...new Set(Object.values(exported))].filter(isAgent);
-  if (agents.length > 0) return agents;
-  throw new Error(`this module exports no agent; export one, made by agent(...): ${module}`);
-}
-
-function isAgent(value: unknown): value is AnyAgentDefinition {
-  return (
-    typeof value === "object" && value !== null && "type" in value && "logic" in value && "passivateAfterMs" in value
-  );
-}
-
-function startAgents({ store, app }: HostTask, agents: AnyAgentDefinition[], output: Output): Promise<Host> {
+function startAgents({ store, app }: HostTask, agents: readonly AnyAgentDefinition[], output: Output): Promise<Host> {
   return startHost({
     agents,
     settings: { drainMs },

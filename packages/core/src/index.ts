@@ -35,5 +35,5 @@ export {
 } from "./host.ts";
 export type { Observe, Observed } from "./observe.ts";
 export type { HostStatus } from "./runtime/own/control.ts";
-export type { Settings } from "./settings.ts";
+export { type SettingFact, settingFacts, type Settings } from "./settings.ts";
 export type { ActorOverrides } from "./step/registry.ts";

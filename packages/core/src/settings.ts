@@ -87,3 +87,18 @@ export function resolveSettings(settings: Settings = {}): ResolvedSettings {
 function isWithin(value: unknown, [least, most]: readonly [number, number]): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
 }
+
+/** What one setting may be, for those who take settings as text. */
+export interface SettingFact {
+  readonly name: keyof Settings;
+  readonly default: number | boolean;
+  /** Whole numbers from one to the other; `undefined` where it is true or false. */
+  readonly range: readonly [least: number, most: number] | undefined;
+}
+
+/** Of every setting. */
+export const settingFacts: readonly SettingFact[] = (Object.keys(defaults) as (keyof Settings)[]).map((name) => ({
+  name,
+  default: defaults[name],
+  range: ranges[name],
+}));

@@ -31,6 +31,7 @@ export {
   type EventSchemas,
   type EventSchemasFor,
   type EventsOf,
+  type HostStatus,
   type InputOf,
   type Message,
   message,
@@ -49,10 +50,14 @@ export {
   type ReplySchemasFor,
   replyTo,
   type ReplyTo,
+  type SettingFact,
+  settingFacts,
   type Settings,
   type StateOf,
   type TagOf,
   uuid,
 } from "@dormouse/core";
+export { loadAgents } from "./agents-module.ts";
+export type { NatsSettings, Places, S3Settings } from "./drivers.ts";
 export { connect, type ConnectedClient, type ConnectOptions } from "./connect.ts";
 export { type Host, type HostOptions, startHost } from "./start.ts";

@@ -83,8 +83,7 @@ class HostLives implements Lives {
       }
       try {
         this.incarnation = await this.#begin();
-        // Told to drain while it began: the one that was asked had ended.
-        if (this.#draining.signal.aborted) void this.incarnation.drain();
+        this.#drainIfTold();
         return true;
       } catch (error) {
         const isPassing = error instanceof DormouseError && (error.kind === "unavailable" || error.kind === "sealed");
@@ -93,6 +92,11 @@ class HostLives implements Lives {
         return false;
       }
     }
+  }
+
+  /** It may have been told while the incarnation began: the one that was asked had ended. */
+  #drainIfTold(): void {
+    if (this.#draining.signal.aborted) void this.incarnation.drain();
   }
 
   #over(error: unknown): void {

@@ -111,10 +111,15 @@ async function openWorld(options: HostOptions, app: string, name: string): Promi
 
 function runHost(lives: Lives, world: World, signal: AbortSignal | undefined): Host {
   const client = makeClient({ app: lives.incarnation.app, ports: world.ports });
-  const ended = lives.ended.finally(async () => {
-    await client.close();
-    await world.close();
-  });
+  const end = async (): Promise<void> => {
+    try {
+      await lives.ended;
+    } finally {
+      await client.close();
+      await world.close();
+    }
+  };
+  const ended = end();
   // Whoever does not ask how it ended need not handle it.
   ended.catch(() => undefined);
   const drain = async (): Promise<void> => {

@@ -1,1 +1,155 @@
-export {};
+/**
+ * `dormouse-host`: one host in a process of its own, from its configuration to its exit code.
+ *
+ * Exit codes: 0 drained; 1 failed, so a supervisor starts it again; 2 what it was given cannot be right (errors of kind
+ * `invalid`), so no start would help; 128 and the signal's number: told to end a second time.
+ */
+import { readFileSync } from "node:fs";
+import { constants, hostname } from "node:os";
+import {
+  type AnyAgentDefinition,
+  DormouseError,
+  type Host,
+  type HostStatus,
+  loadAgents,
+  type Observe,
+  startHost,
+} from "@dormouse/sdk";
+import { type Config, readConfig, readLine } from "./config.ts";
+import { serveHealth } from "./health.ts";
+import { helpText } from "./help.ts";
+import { errorFields, Log } from "./log.ts";
+import { openLogOutput } from "./log-output.ts";
+import { Metrics } from "./metrics.ts";
+
+/** Resolves with the exit code. */
+async function main(line: readonly string[]): Promise<number> {
+  let config: Config;
+  try {
+    const { asks } = readLine(line);
+    if (asks !== "run") {
+      process.stdout.write(asks === "help" ? helpText() : `${version()}\n`);
+      return 0;
+    }
+    config = readConfig({ line, environment: process.env });
+  } catch (error) {
+    if (!(error instanceof DormouseError)) throw error;
+    process.stderr.write(`error: ${error.message} (${error.code})\n`);
+    return 2;
+  }
+  const output = openLogOutput();
+  const name = config.start.name ?? hostname();
+  const log = new Log({ level: config.logLevel, name, destination: output, monotonic: () => performance.now() });
+  const endNow = (code: number): void => void output.close().then(() => process.exit(code));
+  // A promise or a callback of an agent's own code that nobody handles: what else it left undone is not known.
+  process.on("uncaughtException", (thrown) => {
+    log.say("error", "something threw that nobody handles, and the host ends", failureFields(thrown));
+    endNow(1);
+  });
+  for (const text of config.warnings) log.say("warn", "the configuration has something unknown", { text });
+  try {
+    await run(config, log, stopOnSignals(log, endNow));
+    return 0;
+  } catch (thrown) {
+    log.say("error", "the host has failed", failureFields(thrown));
+    return thrown instanceof DormouseError && thrown.kind === "invalid" ? 2 : 1;
+  } finally {
+    await output.close();
+  }
+}
+
+/** Runs a host until it is told to end, or fails. */
+async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
+  const agents = await loadAgents(config.agents);
+  let host: Host | undefined;
+  const status = (): HostStatus => host?.status() ?? starting(config.start.name ?? hostname());
+  const metrics = new Metrics({
+    types: agents.map(({ type }) => type),
+    version: version(),
+    app: config.start.app ?? "default",
+    status,
+  });
+  await using health = await serveHealth({
+    listen: config.healthListen,
+    status,
+    metrics: () => metrics.text(),
+  });
+  const observe: Observe = (event) => {
+    metrics.observe(event);
+    log.observe(event);
+  };
+  log.say("info", "the host starts", {
+    version: version(),
+    node: process.version,
+    pid: process.pid,
+    health: health.url,
+  });
+  host = await start(config, agents, observe, stop);
+  if (host === undefined) return;
+  const { ended } = host;
+  log.started(() => host?.incarnation ?? "");
+  const { isReady, reason } = status();
+  log.say("info", isReady ? "the host is ready" : "the host has started", {
+    types: agents.map(({ type }) => type),
+    ...(reason === undefined ? {} : { reason }),
+  });
+  await ended;
+  log.say("info", "the host has drained");
+}
+
+/** Of a host that is not there yet. */
+function starting(name: string): HostStatus {
+  return {
+    state: "starting",
+    incarnation: "",
+    name,
+    isReady: false,
+    reason: "the host is starting",
+    partitions: { owned: 0, wanted: 0, total: 0 },
+    agents: 0,
+    effects: 0,
+    quarantined: 0,
+    shelved: 0,
+  };
+}
+
+/** `undefined` if it was told to end before it had begun. */
+async function start(
+  { start: options }: Config,
+  agents: readonly AnyAgentDefinition[],
+  observe: Observe,
+  signal: AbortSignal,
+): Promise<Host | undefined> {
+  if (signal.aborted) return undefined;
+  return startHost({ ...options, agents, observe, signal });
+}
+
+/** Aborted by the first signal; the second ends the process at once, as PID 1 too, which no signal ends by itself. */
+function stopOnSignals(log: Log, endNow: (code: number) => void): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) {
+        log.say("warn", "the host ends at once", { signal });
+        endNow(128 + constants.signals[signal]);
+        return;
+      }
+      log.say("info", "the host drains", { signal });
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+function failureFields(thrown: unknown): { readonly [name: string]: unknown } {
+  if (thrown instanceof DormouseError) return errorFields(thrown, thrown.cause);
+  return thrown instanceof Error ? errorFields(thrown, thrown) : { error: String(thrown) };
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+// What a module of agents left open, a timer or a socket, would keep the process for ever.
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+// npm links a command only when its file is there at install, which what is built later is not.
+import { existsSync } from "node:fs";
+
+const main = new URL("../dist/main.js", import.meta.url);
+if (existsSync(main)) await import(main.href);
+else {
+  console.error("error: this clone of Dormouse is not built yet; run `npm run build` at its root, then try again");
+  process.exitCode = 1;
+}
