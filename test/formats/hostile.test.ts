@@ -18,6 +18,7 @@ import { committed, type Golden, goldens } from "./golden.ts";
 const runs = 300;
 
 const isCompressed = ({ name }: Golden): boolean => name === "base";
+const isInJournal = ({ name }: Golden): boolean => name === "seal" || name.startsWith("record");
 /** Where a byte tells whether it is compressed. */
 const isMarked = ({ name }: Golden): boolean => name.startsWith("record") || name === "piece";
 const framed = goldens.filter(({ name }) => name !== "app");
@@ -61,7 +62,6 @@ test.for(goldens)("$name: bytes of any other format are refused", (golden) => {
     ({ name }) => (name === "piece" || name === "chapter") && golden.bytes[3] === 0x43 && name !== golden.name,
   );
   for (const other of [...others, ...twin]) {
-    const isInJournal = ({ name }: Golden): boolean => name === "seal" || name.startsWith("record");
     if (isInJournal(golden) && isInJournal(other)) continue;
     expect(outcomeOf(golden, committed(other))).toMatch(/^(corrupt|invalid) /);
   }
