@@ -27,8 +27,19 @@ afterEach(async () => {
 });
 
 test("it has what a program needs, and no second way to start a host", () => {
-  const names = ["DormouseError", "agent", "connect", "message", "now", "random", "ref", "reply", "replyTo"];
-  expect(Object.keys(sdk).toSorted()).toEqual([...names, "startHost", "uuid"]);
+  const names = [
+    "DormouseError",
+    "agent",
+    "connect",
+    "loadAgents",
+    "message",
+    "now",
+    "random",
+    "ref",
+    "reply",
+    "replyTo",
+  ];
+  expect(Object.keys(sdk).toSorted()).toEqual([...names, "settingFacts", "startHost", "uuid"]);
 });
 
 describe("contexts are frozen", () => {
