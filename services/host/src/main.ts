@@ -84,16 +84,16 @@ async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
     pid: process.pid,
     health: health.url,
   });
-  host = await start(config, agents, observe, stop);
-  if (host === undefined) return;
-  const { ended } = host;
-  log.started(() => host?.incarnation ?? "");
+  const started = await start(config, agents, observe, stop);
+  if (started === undefined) return;
+  host = started;
+  log.started(() => started.incarnation);
   const { isReady, reason } = status();
   log.say("info", isReady ? "the host is ready" : "the host has started", {
     types: agents.map(({ type }) => type),
     ...(reason === undefined ? {} : { reason }),
   });
-  await ended;
+  await started.ended;
   log.say("info", "the host has drained");
 }
 

@@ -131,6 +131,7 @@ export class Metrics {
         this.#warnings.inc();
         break;
       case "caught-up":
+      case "handed-over":
       case "logged":
       case "sealed":
       case "failed":
