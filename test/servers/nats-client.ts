@@ -4,7 +4,12 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 
-/** Asks one subject, with JSON both ways; again while nobody is there to answer, as right after a stream was made. */
+const apiSilenceMsMax = 1_000;
+
+/**
+ * Asks one subject, with JSON both ways; again while nobody is there to answer, as right after a stream was made. What
+ * asks JetStream's API is also asked again after silence: a stream without a leader gives no answer.
+ */
 export async function ask(url: string, subject: string, body: object = {}): Promise<Record<string, unknown>> {
   for (;;) {
     const answer = await askOnce(url, subject, JSON.stringify(body));
@@ -19,6 +24,9 @@ async function askOnce(url: string, subject: string, body: string): Promise<stri
   const inbox = `inbox.${randomUUID()}`;
   const publish = `PUB ${subject} ${inbox} ${Buffer.byteLength(body)}\r\n${body}\r\n`;
   socket.write(`CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB ${inbox} 1\r\n${publish}`);
+  const silence = new AbortController();
+  silence.signal.addEventListener("abort", () => socket.destroy());
+  if (subject.startsWith("$JS.API.")) socket.setTimeout(apiSilenceMsMax, () => silence.abort());
   let isAnswer = false;
   try {
     for await (const line of createInterface({ input: socket })) {
@@ -29,5 +37,6 @@ async function askOnce(url: string, subject: string, body: string): Promise<stri
   } finally {
     socket.destroy();
   }
+  if (silence.signal.aborted) return undefined;
   throw new Error("the server ended the connection");
 }

@@ -2,14 +2,13 @@
  * Goal: a test that asks for NATS has it with JetStream, alone or as a cluster, and what was stored outlasts a kill.
  * Method: real servers, and a client without a driver.
  */
-import { findNats, startNats } from "@dormouse/testing/servers";
+import { missingServers, startNats } from "@dormouse/testing/servers";
 import { describe, expect, test } from "vitest";
-import { haveServers } from "./have-servers.ts";
 import { ask } from "./nats-client.ts";
 
 const stream = { name: "kept", subjects: ["kept.*"], storage: "file" };
 
-describe.skipIf(!(await haveServers(findNats)))("NATS servers", () => {
+describe.skipIf(await missingServers(["nats"]))("NATS servers", () => {
   test("one has JetStream, and keeps its port and what it stored over a kill", async () => {
     await using nats = await startNats();
     const [server] = nats.servers;

@@ -11,7 +11,7 @@ type Library = typeof testcontainers;
 type EngineClient = Awaited<ReturnType<Library["getContainerRuntimeClient"]>>;
 
 /** Why there can be no containers here, in words; `undefined` when there can. */
-export async function whyNoEngine(): Promise<string | undefined> {
+export async function whyNoContainers(): Promise<string | undefined> {
   const library = await load();
   if (library === undefined) return "the package testcontainers is not installed (npm install -D testcontainers)";
   try {
@@ -30,6 +30,7 @@ export interface ContainerOptions {
   /** By which the others of its network reach it. */
   readonly name: string;
   readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
   /** Texts by path. */
   readonly files: Readonly<Record<string, string>>;
   /** Ports of loopback by ports inside: fixed, so that they outlast a restart. */
@@ -57,6 +58,7 @@ export class ContainerNetwork {
       .withNetwork(this.#network)
       .withNetworkAliases(options.name)
       .withCommand([...options.command])
+      .withEnvironment({ ...options.environment })
       .withCopyContentToContainer(Object.entries(options.files).map(([target, content]) => ({ target, content })))
       .withExposedPorts(...[...options.ports].map(([inside, host]) => ({ container: inside, host })));
     return new ContainerRunner(this.#library, container);

@@ -40,7 +40,8 @@ export interface NatsServer {
    */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /**
-   * Starts it again. Resolves when its JetStream answers, or, while most of a cluster is down, when it accepts clients.
+   * Starts it again. Resolves when JetStream answers, here and on all that run, or, while most of a cluster is down, when
+   * it accepts clients. Streams of a cluster may still be electing their leaders then, and answer a little later.
    *
    * @throws DormouseError `unavailable` (`servers.not-started`); `invalid` (`servers.not-ours`).
    */
@@ -63,6 +64,8 @@ interface Member {
 }
 
 const readyMsMax = 30_000;
+/** Connections between two servers, beside one of the system's own: the server's default, said since it is counted. */
+const routesPooled = 3;
 
 /**
  * Starts NATS with JetStream on this machine's loopback; resolves when JetStream answers, in a cluster when all three
@@ -84,9 +87,9 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
     case "url":
       return running(found.url.split(","), options);
     case "binary":
-      return started(await processes(found.path, options));
+      return started(await asProcesses(found.path, options));
     case "container":
-      return started(await containers(found.image, options));
+      return started(await asContainers(found.image, options));
     case "nothing":
       throw new DormouseError("unavailable", "servers.missing", found.why);
   }
@@ -118,7 +121,7 @@ interface Cluster {
   readonly close: () => Promise<void>;
 }
 
-async function processes(program: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asProcesses(program: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
   const names = namesOf(servers);
   const ports = await freePorts(3 * servers);
   const routes = ports.slice(2 * servers).map((port) => `nats://127.0.0.1:${port}`);
@@ -136,7 +139,7 @@ async function processes(program: string, { servers = 1, config = "" }: NatsOpti
   return { members, close: nothing };
 }
 
-async function containers(image: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asContainers(image: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
   const names = namesOf(servers);
   const ports = await freePorts(2 * servers);
   const network = await ContainerNetwork.open();
@@ -177,7 +180,7 @@ interface Place {
 function configuration(place: Place, more: string): string {
   const { name, host, clientPort, monitorPort, routePort, routes, store } = place;
   // Clients keep to the URLs they were given: addresses of a cluster's inside would lead around a proxy.
-  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: true, routes: ${JSON.stringify(routes)} }`;
+  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: true, pool_size: ${routesPooled}, routes: ${JSON.stringify(routes)} }`;
   return [
     `server_name: ${name}`,
     `listen: "${host}:${clientPort}"`,
@@ -196,7 +199,7 @@ async function started({ members, close }: Cluster): Promise<Nats> {
   };
   try {
     await Promise.all(members.map(({ runner }) => runner.start()));
-    await Promise.all(members.map((member) => ready(member, () => isHealthy(member))));
+    await allReady(members);
     if (members.length > 1) await Promise.all(members.map((member) => ready(member, () => isMet(members))));
   } catch (error) {
     await closeAll();
@@ -216,10 +219,18 @@ function serverOf(member: Member, members: readonly Member[]): NatsServer {
     kill: (signal = "SIGKILL") => runner.kill(signal),
     start: async () => {
       await runner.start();
-      const isMost = members.filter((one) => one.runner.isRunning).length * 2 > members.length;
-      await ready(member, () => (isMost ? isHealthy(member) : isListening(member)));
+      const up = members.filter((one) => one.runner.isRunning);
+      if (up.length * 2 <= members.length) return ready(member, () => isListening(member));
+      // Those that came before there was a leader as well: they would still let a request fall.
+      await allReady(up);
     },
   };
+}
+
+async function allReady(members: readonly Member[]): Promise<void> {
+  const isReady = async (member: Member): Promise<boolean> =>
+    (await isHealthy(member)) && (await isRouted(member, members));
+  await Promise.all(members.map((member) => ready(member, () => isReady(member))));
 }
 
 function ready({ name, runner }: Member, isReady: () => Promise<boolean>): Promise<void> {
@@ -231,11 +242,20 @@ async function isHealthy({ monitorPort }: Member): Promise<boolean> {
   return (await fetch(`http://127.0.0.1:${monitorPort}/healthz`)).ok;
 }
 
+/** All its connections to the others are there: over one that is missing, answers would be lost. */
+async function isRouted(member: Member, members: readonly Member[]): Promise<boolean> {
+  const { routes = [] } = (await monitored(member, "routez")) as {
+    readonly routes?: readonly { readonly remote_name?: string }[];
+  };
+  const others = members.filter((one) => one !== member);
+  return others.every(({ name }) => routes.filter((route) => route.remote_name === name).length > routesPooled);
+}
+
 /** The leader knows of all, so that a stream finds as many places as it wants. */
 async function isMet(members: readonly Member[]): Promise<boolean> {
   const seen = await Promise.all(
-    members.map(async ({ monitorPort }) => {
-      const { meta_cluster: meta } = (await (await fetch(`http://127.0.0.1:${monitorPort}/jsz`)).json()) as {
+    members.map(async (member) => {
+      const { meta_cluster: meta } = (await monitored(member, "jsz")) as {
         readonly meta_cluster?: {
           readonly replicas?: readonly { readonly current: boolean; readonly offline?: boolean }[];
         };
@@ -244,6 +264,10 @@ async function isMet(members: readonly Member[]): Promise<boolean> {
     }),
   );
   return seen.includes(members.length - 1);
+}
+
+async function monitored({ monitorPort }: Member, page: string): Promise<unknown> {
+  return (await fetch(`http://127.0.0.1:${monitorPort}/${page}`)).json();
 }
 
 async function isListening({ clientPort }: Member): Promise<boolean> {

@@ -14,18 +14,24 @@ export interface UntilOptions {
 
 /** Asks again until the answer is true; one that throws counts as not yet. */
 export async function until(isReady: () => Promise<boolean>, { what, runner, msMax }: UntilOptions): Promise<void> {
-  const endMs = performance.now() + msMax;
-  for (;;) {
-    const asked = await Promise.race([isReady().catch(() => false), sleep(endMs - performance.now(), false)]);
-    if (asked) return;
-    const isLate = performance.now() >= endMs;
-    if (isLate || !runner.isRunning) {
-      throw new DormouseError(
-        "unavailable",
-        "servers.not-started",
-        `${what} ${isLate ? `was not ready within ${msMax} ms` : "ended"}; what it printed last: ${runner.output.trim()}`,
-      );
+  const stop = new AbortController();
+  const late = sleep(msMax, "late" as const, { signal: stop.signal });
+  late.catch(() => undefined);
+  const soon = (): Promise<"soon"> => sleep(betweenMs, "soon", { signal: stop.signal });
+  try {
+    for (;;) {
+      const asked = await Promise.race([isReady().catch(() => false), late]);
+      if (asked === true) return;
+      const isLate = asked === "late" || (await Promise.race([soon(), late])) === "late";
+      if (isLate || !runner.isRunning)
+        throw notStarted(what, isLate ? `was not ready within ${msMax} ms` : "ended", runner);
     }
-    await sleep(betweenMs);
+  } finally {
+    stop.abort();
   }
+}
+
+function notStarted(what: string, why: string, { output }: Runner): DormouseError {
+  const text = `${what} ${why}; what it printed last: ${output.trim()}`;
+  return new DormouseError("unavailable", "servers.not-started", text);
 }
