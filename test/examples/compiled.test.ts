@@ -13,6 +13,7 @@ import * as core from "@dormouse/core";
 import * as local from "@dormouse/local";
 import * as sdk from "@dormouse/sdk";
 import * as testing from "@dormouse/testing";
+import * as servers from "@dormouse/testing/servers";
 import { expect, test } from "vitest";
 import * as xstate from "xstate";
 import { programsOf, root } from "./programs.ts";
@@ -30,6 +31,7 @@ const origins = [
   ["@dormouse/core", core],
   ["@dormouse/local", local],
   ["@dormouse/testing", testing],
+  ["@dormouse/testing/servers", servers],
   ["xstate", xstate],
 ] as const;
 /** `stage.ts` declares some of its props, so that they have no value: their names are read from its text. */

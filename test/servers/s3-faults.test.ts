@@ -8,21 +8,18 @@ import { inspect } from "node:util";
 import type { Etag } from "@dormouse/core/ports";
 import { realEntropy } from "@dormouse/local";
 import { openS3Store, type S3Options, type S3Store } from "@dormouse/s3";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { haveS3Server, S3Server } from "./gofakes3.ts";
 import {
-  answer,
-  cutOff,
-  resetAfter,
-  resetBefore,
-  rewrite,
-  S3Proxy,
-  silence,
-  silenceAfter,
-  stall,
-  type Fault,
-} from "./s3-proxy.ts";
+  missingServers,
+  s3Faults,
+  s3Proxy,
+  startS3,
+  type S3Fault,
+  type S3Proxy,
+  type S3Server,
+} from "@dormouse/testing/servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
+const { answer, cutOff, resetAfter, resetBefore, rewrite, silence, silenceAfter, stall } = s3Faults;
 const credentials = {
   accessKeyId: "AKDORMOUSE",
   secretAccessKey: "the-secret-itself",
@@ -74,32 +71,31 @@ function expectNoSecret(value: unknown): void {
   expect(text).not.toContain(credentials.sessionToken);
 }
 
-describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
+describe.skipIf(await missingServers(["s3"]))("behind a proxy that does harm", () => {
   let server: S3Server;
   let proxy: S3Proxy;
   let clock: HandClock;
   let url: string;
   let store: S3Store;
-  let buckets = 0;
+  let bucket: string;
 
   beforeAll(async () => {
-    server = await S3Server.start();
-    proxy = await S3Proxy.start({
-      target: (host) => {
-        const [, bucket] = /^(.+)\.s3\.test:/.exec(host) ?? [];
-        return bucket === undefined ? server.endpoint : `${server.endpoint}/${bucket}`;
+    server = await startS3();
+    proxy = await s3Proxy({
+      target: ({ host }) => {
+        const [, hosted] = /^(.+)\.s3\.test:/.exec(host) ?? [];
+        return hosted === undefined ? server.endpoint : `${server.endpoint}/${hosted}`;
       },
       secrets: { [credentials.accessKeyId]: credentials.secretAccessKey },
     });
   });
   afterAll(async () => {
     await proxy.close();
-    await server.kill();
+    await server.close();
   });
   beforeEach(async () => {
-    buckets += 1;
-    await server.makeBucket(`faulty-${buckets}`);
-    url = `s3://faulty-${buckets}/below`;
+    bucket = await server.newBucket();
+    url = `s3://${bucket}/below`;
     clock = new HandClock();
     store = await open();
     proxy.requests.length = 0;
@@ -124,23 +120,24 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
     return call;
   }
 
-  const putAnswers: readonly { fault: Fault; is: string; outcome: string; condition?: "any" | "absent" | "match" }[] = [
-    { is: "503 SlowDown", fault: answer(503, "SlowDown"), outcome: "unknown" },
-    { is: "500 InternalError", fault: answer(500, "InternalError"), outcome: "unknown" },
-    { is: "403 ExpiredToken", fault: answer(403, "ExpiredToken"), outcome: "unknown" },
-    { is: "400 RequestTimeout", fault: answer(400, "RequestTimeout"), outcome: "unknown" },
-    { is: "307", fault: answer(307, "TemporaryRedirect", { location: "http://127.0.0.1:1/" }), outcome: "unknown" },
-    { is: "404 NoSuchBucket", fault: answer(404, "NoSuchBucket"), outcome: "unknown", condition: "match" },
-    { is: "200 without an ETag", fault: noEtag, outcome: "unknown" },
-    { is: "204", fault: answer(204, "", { etag: '"an-etag"' }), outcome: "unknown" },
-    { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "unknown", condition: "any" },
-    { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "refused" },
-    { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "refused", condition: "match" },
-    { is: "404 NoSuchKey, AWS's word", fault: answer(404, "NoSuchKey"), outcome: "refused", condition: "match" },
-    { is: "404 NoSuchKey", fault: answer(404, "NoSuchKey"), outcome: "unknown", condition: "absent" },
-    { is: "409", fault: answer(409, "ConditionalRequestConflict"), outcome: "conflict" },
-    { is: "a reset before the store heard of it", fault: resetBefore, outcome: "unknown" },
-  ];
+  const putAnswers: readonly { fault: S3Fault; is: string; outcome: string; condition?: "any" | "absent" | "match" }[] =
+    [
+      { is: "503 SlowDown", fault: answer(503, "SlowDown"), outcome: "unknown" },
+      { is: "500 InternalError", fault: answer(500, "InternalError"), outcome: "unknown" },
+      { is: "403 ExpiredToken", fault: answer(403, "ExpiredToken"), outcome: "unknown" },
+      { is: "400 RequestTimeout", fault: answer(400, "RequestTimeout"), outcome: "unknown" },
+      { is: "307", fault: answer(307, "TemporaryRedirect", { location: "http://127.0.0.1:1/" }), outcome: "unknown" },
+      { is: "404 NoSuchBucket", fault: answer(404, "NoSuchBucket"), outcome: "unknown", condition: "match" },
+      { is: "200 without an ETag", fault: noEtag, outcome: "unknown" },
+      { is: "204", fault: answer(204, "", { etag: '"an-etag"' }), outcome: "unknown" },
+      { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "unknown", condition: "any" },
+      { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "refused" },
+      { is: "412", fault: answer(412, "PreconditionFailed"), outcome: "refused", condition: "match" },
+      { is: "404 NoSuchKey, AWS's word", fault: answer(404, "NoSuchKey"), outcome: "refused", condition: "match" },
+      { is: "404 NoSuchKey", fault: answer(404, "NoSuchKey"), outcome: "unknown", condition: "absent" },
+      { is: "409", fault: answer(409, "ConditionalRequestConflict"), outcome: "conflict" },
+      { is: "a reset before the store heard of it", fault: resetBefore, outcome: "unknown" },
+    ];
   test.for(putAnswers.map((row) => [row.is, row.condition ?? "absent", row.outcome, row] as const))(
     "a put that is answered %s, %s, is %s, and is tried once",
     async ([, condition, outcome, { fault }]) => {
@@ -177,7 +174,7 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
     expect((await store.put("a", bytes(1), { if: "absent" })).outcome).toBe("stored");
   });
 
-  const harms: readonly { is: string; fault: Fault; isLate?: true }[] = [
+  const harms: readonly { is: string; fault: S3Fault; isLate?: true }[] = [
     { is: "503 SlowDown", fault: answer(503, "SlowDown") },
     { is: "500 InternalError", fault: answer(500, "InternalError") },
     { is: "403 AccessDenied", fault: answer(403, "AccessDenied") },
@@ -283,14 +280,13 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
 
   test("a store that is killed is unavailable, and used again when it is back", async () => {
     await stored("a", bytes(1));
-    const { port } = new URL(server.endpoint);
     await server.kill();
     expect((await store.put("a", bytes(2), { if: "any" })).outcome).toBe("unknown");
     expect(await failure(store.get("a"))).toMatchObject({ code: "store.unavailable" });
     expect(await failure(store.list(""))).toMatchObject({ code: "store.unavailable" });
     expect(await failure(store.delete(["a"]))).toMatchObject({ code: "store.unavailable" });
-    server = await S3Server.start(port);
-    await server.makeBucket(`faulty-${buckets}`);
+    await server.start();
+    expect((await store.get("a"))?.bytes).toEqual(bytes(1));
     await stored("a", bytes(3));
     expect((await store.get("a"))?.bytes).toEqual(bytes(3));
   });
@@ -305,7 +301,7 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
       const hosted = await open({ endpoint: `http://s3.test:${port}`, forcePathStyle: false });
       expect((await hosted.put("a", bytes(7), { if: "absent" })).outcome).toBe("stored");
       expect((await hosted.get("a"))?.bytes).toEqual(bytes(7));
-      expect(proxy.requests.filter((request) => request.includes("faulty-"))).toEqual([]);
+      expect(proxy.requests.filter((request) => request.includes(bucket))).toEqual([]);
       await hosted.close();
     } finally {
       dns.lookup = lookup;
@@ -346,7 +342,7 @@ describe.skipIf(!haveS3Server())("behind a proxy that does harm", () => {
     code: string;
     kind?: string;
     options?: Partial<S3Options>;
-    on?: [string, Fault];
+    on?: [string, S3Fault];
   }[] = [
     {
       is: "another secret",

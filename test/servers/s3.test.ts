@@ -6,9 +6,8 @@
 import { realClock, realEntropy } from "@dormouse/local";
 import { openS3Store, type S3Options } from "@dormouse/s3";
 import { objectStoreConformance } from "@dormouse/testing";
+import { missingServers, s3Proxy, startS3, type S3Proxy, type S3Server } from "@dormouse/testing/servers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { haveS3Server, S3Server } from "./gofakes3.ts";
-import { S3Proxy } from "./s3-proxy.ts";
 
 const credentials = { accessKeyId: "AKDORMOUSE", secretAccessKey: "a/secret+with/odd=characters" };
 
@@ -17,24 +16,21 @@ function open(options: Pick<S3Options, "url" | "endpoint">): ReturnType<typeof o
   return openS3Store({ clock: realClock, entropy: realEntropy, credentials, region, forcePathStyle: true, ...options });
 }
 
-describe.skipIf(!haveS3Server())("against gofakes3", () => {
+describe.skipIf(await missingServers(["s3"]))("against a real server", () => {
   let server: S3Server;
   let proxy: S3Proxy;
-  let buckets = 0;
   beforeAll(async () => {
-    server = await S3Server.start();
+    server = await startS3();
     const secrets = { [credentials.accessKeyId]: credentials.secretAccessKey };
-    proxy = await S3Proxy.start({ target: () => server.endpoint, secrets });
+    proxy = await s3Proxy({ target: server.endpoint, secrets });
   });
   afterAll(async () => {
     await proxy.close();
-    await server.kill();
+    await server.close();
   });
 
   async function newBucket(): Promise<string> {
-    buckets += 1;
-    await server.makeBucket(`bucket-${buckets}`);
-    return `s3://bucket-${buckets}`;
+    return `s3://${await server.newBucket()}`;
   }
 
   /** Every name of the suite fits a bucket's root; below a prefix the longest does not, as the store has it. */
