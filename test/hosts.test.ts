@@ -4,7 +4,7 @@
  * Method: hosts of their own on one world in memory, with the real clock; each waits for what hosts say of themselves,
  * never for a time. What the network may do to them is the simulator's.
  */
-import { agent, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
+import { agent, type AnyAgentDefinition, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
 import { setImmediate as oneTurn } from "node:timers/promises";
 import { type Client, makeClient } from "@dormouse/client";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
@@ -40,14 +40,18 @@ interface Host {
   kill(isKnown?: boolean): void;
 }
 
+const all = [counter, gate];
+/** The counter of the release to come, and of this one. */
+const counterNext = agent("counter", { machine: counter.logic, version: 2 });
+
 /** Hosts of one test, and what they say. */
 class Cluster {
   readonly world: MemoryWorld = new MemoryWorld(realClock);
   readonly #hosts: Incarnation[] = [];
 
-  async host(name: string, settings: Settings = {}): Promise<Host> {
+  async host(name: string, settings: Settings = {}, agents: readonly AnyAgentDefinition[] = all): Promise<Host> {
     const incarnation = await startIncarnation({
-      agents: [counter, gate],
+      agents,
       ports: this.world.open(name, { clock: realClock, entropy: realEntropy }),
       name,
       partitions,
@@ -175,4 +179,26 @@ test.for([
   for (const key of keys) await client.agent(gate, key).waitFor("through");
   expect(begun).toBe(begunInAll);
   expect(second.owned()).toBe(partitions);
+});
+
+test("a state of a newer version waits, with what is sent to its agent, for a host that has that version", async () => {
+  const newer = await cluster.host("newer", {}, [counterNext]);
+  const client = cluster.client(newer);
+  expect(new Set(await addToAll(client))).toEqual(new Set([1]));
+  const older = await cluster.host("older");
+  await newer.incarnation.drain();
+  await cluster.until(() => older.owned() === partitions);
+  const k1 = client.agent(counter, "k1");
+  await expect(k1.ask({ type: "add", by: 1 })).rejects.toMatchObject({ code: "agent.newer-state" });
+  await expect(k1.read()).rejects.toMatchObject({ code: "agent.newer-state" });
+  await k1.send({ type: "add", by: 10 });
+  await cluster.until(() => older.incarnation.status().shelved === 1);
+  expect(older.incarnation.status().quarantined).toBe(0);
+  expect(await client.agent(counter, "new").ask({ type: "add", by: 1 })).toBe(1);
+
+  const again = await cluster.host("again", {}, [counterNext]);
+  await older.incarnation.drain();
+  await cluster.until(() => again.owned() === partitions);
+  expect(await k1.ask({ type: "add", by: 1 })).toBe(12);
+  expect(again.incarnation.status().shelved).toBe(0);
 });

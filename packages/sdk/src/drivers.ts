@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { DormouseError } from "@dormouse/core";
 import { optionError } from "@dormouse/core/protocol";
-import type { ObjectStore, Ports } from "@dormouse/core/ports";
+import type { Elsewhere, ObjectStore, Ports } from "@dormouse/core/ports";
 import { realClock, realEntropy } from "@dormouse/local";
 import type { NatsConnection, NatsOptions } from "@dormouse/nats";
 import type { S3Options } from "@dormouse/s3";
@@ -107,7 +107,11 @@ export class Cluster {
   ports(app: string): Ports {
     const store = this.store(app);
     if (store === undefined) throw optionError("name a store too, such as s3://bucket/prefix", undefined);
-    return { ...this.clientPorts(app), store };
+    const elsewhere = (other: string): Elsewhere => ({
+      store: this.store(other) ?? store,
+      mailbox: this.#nats.mailbox(other),
+    });
+    return { ...this.clientPorts(app), store, elsewhere };
   }
 
   /** An app's objects; `undefined` without a bucket. */

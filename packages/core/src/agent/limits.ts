@@ -3,8 +3,8 @@ import { assert } from "./assert.ts";
 
 /** A key, in bytes of UTF-8. */
 export const keyBytesMax: number = 256;
-/** One envelope on the wire. */
-export const eventBytesMax: number = 1_048_576;
+/** One envelope on the wire: what a NATS server takes by default, less what stands around it. */
+export const eventBytesMax: number = 1_032_192;
 /** One value of an agent: an event, an effect's result, a reply. */
 export const valueBytesMax: number = 33_554_432;
 /** An agent's whole state. */

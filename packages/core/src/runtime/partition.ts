@@ -29,7 +29,7 @@ import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../
 import { decode } from "../step/engine.ts";
 import { foldPosition } from "../step/fold.ts";
 import { asDurable, inputOf } from "../step/input.ts";
-import type { Known, Registry } from "../step/registry.ts";
+import { type Known, newerState, type Registry } from "../step/registry.ts";
 import { restorer } from "../step/restore.ts";
 import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
 import {
@@ -511,6 +511,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         `this host runs no agents of this type; add it to startHost({ agents }): type=${type} agent=${agent}`,
       );
     }
+    const newer = newerState(agent, activation.state, known);
+    if (newer !== undefined) return newer;
     if (activation.state !== undefined && activation.live === undefined) {
       try {
         activation.live = decode(known.machine, activation.state.machine);

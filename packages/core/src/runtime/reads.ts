@@ -9,7 +9,7 @@ import type { HistoryStep } from "../format/head.ts";
 import { agentOfHead, agentsPrefix, headKey } from "../format/keys.ts";
 import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
 import { decode, describe } from "../step/engine.ts";
-import type { Registry } from "../step/registry.ts";
+import { newerState, type Registry } from "../step/registry.ts";
 import type { AgentState, AgentStatus } from "../step/state.ts";
 import { type Activation, type Activations, readHead } from "./activations.ts";
 import { type PastStep, readHistory } from "./history.ts";
@@ -257,6 +257,8 @@ function viewState(registry: Registry, agent: Address, state: AgentState): State
   if (known === undefined) {
     throw new DormouseError("invalid", "agent.unknown-type", `this host runs no agents of this type: agent=${agent}`);
   }
+  const newer = newerState(agent, state, known);
+  if (newer !== undefined) throw newer;
   const { value, context, tags, output, error } = describe(decode(known.machine, state.machine));
   const { status, seq, errorCount } = state;
   return { status, seq, value, context, tags: [...tags], output, error, errorCount };

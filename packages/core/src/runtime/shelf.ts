@@ -60,11 +60,10 @@ export class Shelf {
   /** Its messages are kept until it can step again; who asks is told now, and the ask is done with. */
   setAside({ agent }: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
     const { entries } = this.#options;
-    const isOfCode = why.code === "agent.unknown-type" || why.code === "agent.quarantined";
-    if (!isOfCode) this.#quarantine(agent, encodeError(why), envelope.id);
+    if (!isOfHost(why) && why.code !== "agent.quarantined") this.#quarantine(agent, encodeError(why), envelope.id);
     if (envelope.ask === undefined) {
       // Of one that is set aside it was said when that was done.
-      if (why.code === "agent.unknown-type") {
+      if (isOfHost(why)) {
         this.#options.observe({ kind: "refused", agent, id: envelope.id, isAsked: false, error: encodeError(why) });
       }
       entries.add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
@@ -136,7 +135,7 @@ export class Shelf {
     if (wasSetAside) this.#takeBack(agent);
     if (isSkipped) entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
     const still = wasSetAside && !wasUnreadable ? this.#options.known(activation) : undefined;
-    if (still instanceof DormouseError && still.code !== "agent.unknown-type") {
+    if (still instanceof DormouseError && !isOfHost(still)) {
       // Taken back, it would seem mended until its next message.
       this.#quarantine(agent, encodeError(still), why?.messageId ?? envelope.id);
       entries.pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error: encodeError(still) }));
@@ -178,6 +177,11 @@ export class Shelf {
     // Last, so that its answer is let out only when the agent is durably gone.
     entries.pass(envelope, origin, "removed", answerTo(envelope, { ok: true, seq, value: wasThere }));
   }
+}
+
+/** Whether it is the host's code that an agent lacks here: another host may have it, so nothing is wrong with the agent. */
+function isOfHost({ code }: DormouseError): boolean {
+  return code === "agent.unknown-type" || code === "agent.newer-state";
 }
 
 function withoutAsk(envelope: Envelope): Envelope {

@@ -2,6 +2,7 @@
 import type { AnyAgentDefinition, ResolvedAgent } from "../agent/definition.ts";
 import { DormouseError } from "../agent/errors.ts";
 import { type ActorLogic, prepare, type PreparedMachine } from "./engine.ts";
+import type { AgentState } from "./state.ts";
 
 /** What runs one agent. */
 export interface Known {
@@ -65,6 +66,18 @@ export class Registry {
     const definition = { ...known.definition, input: undefined, events: undefined, replies: undefined };
     return machine === undefined ? undefined : { definition, machine };
   }
+}
+
+/** Why an agent cannot step here now: newer code than this host's made its state, as while a release is rolled out. */
+export function newerState(agent: string, state: AgentState | undefined, known: Known): DormouseError | undefined {
+  const { version } = known.definition;
+  if (state === undefined || state.version <= version) return undefined;
+  return new DormouseError(
+    "invalid",
+    "agent.newer-state",
+    `a newer version of this type made the agent's state; it goes on where a host has that version: agent=${agent} ` +
+      `version=${version} stateVersion=${state.version}`,
+  );
 }
 
 /** Left alone, the real actor would run where a test meant another. */
