@@ -4,6 +4,7 @@
  * V1  Only what a new incarnation can mend is answered by one: a seal, and after it a store or mailbox that does not
  *     answer for a while. Whatever else ends the host.
  * V2  One that is sealed again and again waits longer each time: two that seal each other would get nothing done.
+ * V3  Twice in a row by strangers, hosts that nobody here has heard of, is not gone on from: two clusters share one store.
  */
 import type { HostStatus, Incarnation } from "@dormouse/core";
 import { DormouseError } from "@dormouse/core";
@@ -21,10 +22,17 @@ export interface Lives {
 const sealedTogetherMs = 60_000;
 const pauseMsMin = 100;
 const pauseMsMax = 30_000;
+const strangersMax = 2;
+
+export interface LivesOptions {
+  readonly begin: () => Promise<Incarnation>;
+  /** Whether membership has never heard of an incarnation. */
+  readonly isStranger: (incarnation: string) => Promise<boolean>;
+}
 
 /** Begins the first incarnation; what keeps it from starting is thrown. */
-export async function runLives(begin: () => Promise<Incarnation>): Promise<Lives> {
-  const host = new HostLives(begin, await begin());
+export async function runLives(options: LivesOptions): Promise<Lives> {
+  const host = new HostLives(options, await options.begin());
   void host.run();
   return host;
 }
@@ -32,14 +40,15 @@ export async function runLives(begin: () => Promise<Incarnation>): Promise<Lives
 class HostLives implements Lives {
   incarnation: Incarnation;
   readonly ended: Promise<void>;
-  readonly #begin: () => Promise<Incarnation>;
+  readonly #options: LivesOptions;
   readonly #end: { readonly resolve: () => void; readonly reject: (error: unknown) => void };
   readonly #draining = new AbortController();
   #sealedAt: readonly number[] = [];
+  #sealsByStrangers = 0;
   #reason = "";
 
-  constructor(begin: () => Promise<Incarnation>, first: Incarnation) {
-    this.#begin = begin;
+  constructor(options: LivesOptions, first: Incarnation) {
+    this.#options = options;
     this.incarnation = first;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ended = promise;
@@ -65,10 +74,18 @@ class HostLives implements Lives {
     for (;;) {
       const error = await this.incarnation.ended;
       if (error === undefined || error.kind !== "sealed") return this.#over(error);
+      if (await this.#isContested()) return this.#over(contested(this.incarnation.sealedBy));
       this.#reason = "another host took its partitions over; it begins anew";
       if (!(await this.#beginAnew())) return;
       this.#reason = "";
     }
+  }
+
+  async #isContested(): Promise<boolean> {
+    const { sealedBy } = this.incarnation;
+    const isStranger = sealedBy !== undefined && (await this.#options.isStranger(sealedBy).catch(() => false));
+    this.#sealsByStrangers = isStranger ? this.#sealsByStrangers + 1 : 0;
+    return this.#sealsByStrangers >= strangersMax;
   }
 
   /** Whether it has; if not, the host is over. */
@@ -82,7 +99,7 @@ class HostLives implements Lives {
         return false;
       }
       try {
-        this.incarnation = await this.#begin();
+        this.incarnation = await this.#options.begin();
         this.#drainIfTold();
         return true;
       } catch (error) {
@@ -103,6 +120,15 @@ class HostLives implements Lives {
     if (error === undefined) this.#end.resolve();
     else this.#end.reject(error);
   }
+}
+
+function contested(by: string | undefined): DormouseError {
+  return new DormouseError(
+    "conflict",
+    "store.contested",
+    "hosts that this host's NATS does not know take its agents over, again and again: two clusters use one bucket prefix; " +
+      `give each its own: by=${by}`,
+  );
 }
 
 function pause(delayMs: number, signal: AbortSignal): Promise<void> {

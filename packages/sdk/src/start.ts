@@ -68,18 +68,21 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const settings = withEnvironment(options.settings);
   const world = await openWorld(options, app, name);
   try {
-    const lives = await runLives(() =>
-      startIncarnation({
-        agents,
-        ports: world.ports,
-        app,
-        name,
-        settings,
-        observe,
-        partitionsDefault: world.partitionsDefault,
-        ...(partitions === undefined ? {} : { partitions }),
-      }),
-    );
+    const { ports, partitionsDefault } = world;
+    const lives = await runLives({
+      begin: () =>
+        startIncarnation({
+          agents,
+          ports,
+          app,
+          name,
+          settings,
+          observe,
+          partitionsDefault,
+          ...(partitions === undefined ? {} : { partitions }),
+        }),
+      isStranger: async (incarnation) => (await ports.membership.stateOf(incarnation)) === "unknown",
+    });
     return runHost(lives, world, options.signal);
   } catch (error) {
     await world.close();

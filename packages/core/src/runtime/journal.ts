@@ -36,10 +36,16 @@ export class Journal {
   #previous: Uint8Array = new Uint8Array(0);
   #isAppending = false;
   #isSealed = false;
+  #sealedBy: string | undefined;
 
   constructor(world: World, incarnation: string) {
     this.#world = world;
     this.incarnation = incarnation;
+  }
+
+  /** Who sealed it, once a record was refused for that. */
+  get sealedBy(): string | undefined {
+    return this.#sealedBy;
   }
 
   /** The number of the record that the next `append` writes. */
@@ -62,12 +68,23 @@ export class Journal {
     const written = await write(this.#world, recordKey(this.incarnation, n), bytes, { if: "absent" });
     if (written.outcome === "refused") {
       this.#isSealed = true;
+      this.#sealedBy = sealerOf(written.found, recordKey(this.incarnation, n));
       throw sealedError(this.incarnation, n);
     }
     this.#previous = hashOf(bytes);
     this.#next = n + 1;
     this.#isAppending = false;
     return bytes.length;
+  }
+}
+
+/** `undefined` if it cannot be read. */
+function sealerOf(found: StoredObject | undefined, name: string): string | undefined {
+  try {
+    const object = found === undefined ? undefined : decodeJournalObject(found.bytes, name);
+    return object?.kind === "seal" ? object.seal.by : undefined;
+  } catch {
+    return undefined;
   }
 }
 
