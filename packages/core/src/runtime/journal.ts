@@ -153,34 +153,46 @@ export async function readTail(
   let previous: Uint8Array | undefined;
   for (let start = 0; start < numbers.length; start += 32) {
     const read = await Promise.all(numbers.slice(start, start + 32).map((n) => objects.get(recordKey(incarnation, n))));
-    for (const [index, object] of read.entries()) {
-      if (object === undefined) return undefined;
-      const name = recordKey(incarnation, (numbers[start] ?? 0) + index);
-      const decoded = decodeJournalObject(object.bytes, name);
-      if (decoded.kind === "seal") return records;
-      checkLink(decoded.record, previous, name);
-      previous = hashOf(object.bytes);
-      records.push(decoded.record);
+    for (const [index, found] of read.entries()) {
+      if (found === undefined) return undefined;
+      if (found.record === undefined) return records;
+      checkLink(found.record, previous, recordKey(incarnation, (numbers[start] ?? 0) + index));
+      previous = found.hash;
+      records.push(found.record);
     }
   }
   return records;
 }
 
-/** Record objects read once for all the partitions of one takeover. */
+interface ReadRecord {
+  /** `undefined` of a seal. */
+  readonly record: JournalRecord | undefined;
+  readonly hash: Uint8Array;
+}
+
+/** Records read and decoded once for all the partitions of one takeover: each holds parts of many. */
 export class RecordObjects {
   readonly #world: World;
-  readonly #read = new Map<string, Promise<StoredObject | undefined>>();
+  readonly #read = new Map<string, Promise<ReadRecord | undefined>>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  get(name: string): Promise<StoredObject | undefined> {
+  /** @throws DormouseError `corrupt`, naming the object. */
+  get(name: string): Promise<ReadRecord | undefined> {
     const known = this.#read.get(name);
     if (known !== undefined) return known;
-    const object = insist(this.#world, () => this.#world.store.get(name));
-    this.#read.set(name, object);
-    return object;
+    const record = this.#get(name);
+    this.#read.set(name, record);
+    return record;
+  }
+
+  async #get(name: string): Promise<ReadRecord | undefined> {
+    const object = await insist(this.#world, () => this.#world.store.get(name));
+    if (object === undefined) return undefined;
+    const decoded = decodeJournalObject(object.bytes, name);
+    return { record: decoded.kind === "seal" ? undefined : decoded.record, hash: hashOf(object.bytes) };
   }
 
   /** One that was missing may be there after its owner is sealed: read it anew. */

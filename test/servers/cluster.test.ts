@@ -1,0 +1,159 @@
+/**
+ * Hosts and clients on real NATS and S3 servers, by the sdk alone.
+ *
+ * Method: one NATS, one S3 server; each test is an app of its own, with hosts in this process. Processes that are killed
+ * are in `test/cluster`.
+ */
+import { connect as connectPlain } from "@nats-io/transport-node";
+import {
+  agent,
+  connect,
+  type Host,
+  type HostOptions,
+  type Observed,
+  type Places,
+  ref,
+  startHost,
+} from "@dormouse/sdk";
+import { missingServers, type Nats, type S3Server, startNats, startS3 } from "@dormouse/testing/servers";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { sendTo, setup } from "xstate";
+import { counter } from "../agents/counter.ts";
+
+const partitions = 8;
+
+describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
+  let nats: Nats;
+  let s3: S3Server;
+  let apps = 0;
+  let app = "";
+  const hosts: Host[] = [];
+
+  beforeAll(async () => {
+    // What deploy/nats/mappings.conf says, of one app.
+    const mapping = `"dormouse.send.raw.*.*": "dormouse.box.raw.{{partition(${partitions},1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}"`;
+    [nats, s3] = await Promise.all([startNats({ config: `mappings = { ${mapping} }` }), startS3()]);
+  });
+  afterAll(() => Promise.all([nats, s3].map((server) => server.close())));
+  afterEach(async () => {
+    await Promise.all(hosts.splice(0).map((host) => host.drain().catch(() => undefined)));
+  });
+
+  const places = (): Places => {
+    const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
+    return {
+      mailbox: nats.urls.join(","),
+      store: `s3://${bucket}/test`,
+      s3: { endpoint, region, forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } },
+    };
+  };
+  const newApp = (): string => `app-${(apps += 1)}`;
+  const start = async (options: Partial<HostOptions> = {}): Promise<Host> => {
+    const { signal } = new AbortController();
+    const host = await startHost({ agents: [counter], app, partitions, signal, ...places(), ...options });
+    hosts.push(host);
+    return host;
+  };
+  const addToAll = async (client: Host["client"]): Promise<ReadonlySet<number>> => {
+    const keys = Array.from({ length: 32 }, (_, n) => `k${n}`);
+    return new Set(await Promise.all(keys.map((key) => client.agent(counter, key).ask({ type: "add", by: 1 }))));
+  };
+
+  test("a client without the store asks, sends and reads; the next host goes on where the last one ended", async () => {
+    app = newApp();
+    const host = await start();
+    await using client = await connect({ mailbox: places().mailbox ?? "", app });
+    const acme = client.agent(counter, "acme");
+    expect(await acme.ask({ type: "add", by: 1 })).toBe(1);
+    await acme.send({ type: "add", by: 1 });
+    expect((await acme.read())?.context).toMatchObject({ count: expect.any(Number) });
+    await host.drain();
+    await vi.waitFor(() => expect(client.isHostRunning).toBe(false), 20_000);
+    const asked = acme.ask({ type: "add", by: 1 });
+    await start();
+    expect(await asked).toBe(3);
+  });
+
+  test("a host that joins and one that leaves share and hand over; no ask fails", async () => {
+    app = newApp();
+    const one = await start({ name: "one" });
+    await using client = await connect({ ...places(), app });
+    expect(await addToAll(client)).toEqual(new Set([1]));
+    const two = await start({ name: "two" });
+    for (let round = 2; !(one.status().isReady && two.status().isReady); round += 1) {
+      expect(await addToAll(client)).toEqual(new Set([round]));
+    }
+    const { owned } = two.status().partitions;
+    expect(owned + one.status().partitions.owned).toBe(partitions);
+    expect(owned).toBeGreaterThan(0);
+    const asked = addToAll(client);
+    await one.drain();
+    expect((await asked).size).toBe(1);
+    expect((await addToAll(client)).size).toBe(1);
+    expect(two.status().partitions.owned).toBe(partitions);
+  });
+
+  test("an agent of one app sends to an agent of another, and apps stay apart", async () => {
+    const shop = newApp();
+    const bank = newApp();
+    const payer = agent("payer", {
+      machine: setup({ types: {} as { events: { type: "pay" } } }).createMachine({
+        on: { pay: { actions: sendTo(ref(counter, "ada", { app: bank }), { type: "add", by: 1 }) } },
+      }),
+    });
+    await start({ app: shop, agents: [payer] });
+    const banker = await start({ app: bank });
+    await using client = await connect({ ...places(), app: shop });
+    for (let n = 0; n < 5; n += 1) await client.agent(payer, "ada").send({ type: "pay" });
+    await banker.client.agent(counter, "ada").waitFor(({ context }) => context.count === 5);
+    await expect(client.agent(counter, "ada").read({ timeout: "2s" })).resolves.toBeUndefined();
+  });
+
+  test("a plain NATS client publishes an event by the server's mapping; what is no event is passed over", async () => {
+    app = "raw";
+    const told: Observed[] = [];
+    const host = await start({ observe: (event) => void (event.kind === "skipped" && told.push(event)) });
+    const plain = await connectPlain({ servers: [...nats.urls] });
+    const publish = async (subject: string, body: string): Promise<void> => {
+      // JetStream answers when its stream has the message.
+      await plain.request(`dormouse.send.raw.${subject}`, body, { timeout: 5_000 });
+    };
+    const keys = ["ada", "eve", "a.b c/ü", "x".repeat(60)];
+    const encoded = (key: string): string => [...new TextEncoder().encode(key)].map((byte) => tokenOf(byte)).join("");
+    for (const key of keys) await publish(`counter.${encoded(key)}`, JSON.stringify({ type: "add", by: 2 }));
+    await publish("counter.ada", "no event");
+    await publish("counter.ada", JSON.stringify({ type: "add", by: 3 }));
+    for (const key of keys) {
+      const sum = key === "ada" ? 5 : 2;
+      await host.client.agent(counter, key).waitFor(({ context }) => context.count === sum);
+    }
+    expect(told).toHaveLength(1);
+    await plain.close();
+  });
+
+  describe("bad input", () => {
+    test("a bucket and a server that are not there are told as such", async () => {
+      app = newApp();
+      const noBucket = start({ store: "s3://no-such-bucket-here/test" });
+      await expect(noBucket).rejects.toMatchObject({ kind: "invalid", code: "store.bucket" });
+      const noServer = start({ mailbox: "nats://127.0.0.1:1" });
+      await expect(noServer).rejects.toMatchObject({ kind: "unavailable", code: "nats.unreachable" });
+    });
+
+    test("an app has one number of partitions, for ever; one that no host runs is not there for a client without the store", async () => {
+      app = newApp();
+      await start();
+      await expect(start({ partitions: 16 })).rejects.toMatchObject({ kind: "invalid", code: "app.mismatch" });
+      await expect(connect({ mailbox: places().mailbox ?? "", app: "nobodys" })).rejects.toMatchObject({
+        kind: "unavailable",
+        code: "app.no-host",
+      });
+      await expect(connect({ ...places(), app: "nobodys" })).rejects.toMatchObject({ code: "app.mismatch" });
+    });
+  });
+});
+
+function tokenOf(byte: number): string {
+  const character = String.fromCharCode(byte);
+  return /[A-Za-z0-9_-]/.test(character) ? character : `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+}
