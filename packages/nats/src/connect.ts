@@ -6,7 +6,7 @@
 import { connect, type NatsConnection as Connection } from "@nats-io/transport-node";
 import type { Channel, Mailbox, Membership } from "@dormouse/core/ports";
 import { NatsChannel } from "./channel.ts";
-import { apiCode, apiCodes, connectError, natsNoJetStream, natsVersion, optionInvalid } from "./errors.ts";
+import { apiCode, apiCodes, apiError, connectError, natsNoJetStream, natsVersion, optionInvalid } from "./errors.ts";
 import { Link } from "./link.ts";
 import { NatsMailbox } from "./mailbox.ts";
 import { NatsMembership } from "./membership.ts";
@@ -34,6 +34,8 @@ const redialMsMax = 2_000;
 const pingIntervalMs = 3_000;
 const pingsOutMax = 2;
 const replicasInCluster = 3;
+/** Of five seconds each: longer than an election takes (FACTS.md 1.9). */
+const checksMax = 3;
 
 /**
  * Connects to NATS; resolves when a server has answered that has JetStream and is new enough. A connection that breaks later
@@ -41,7 +43,8 @@ const replicasInCluster = 3;
  *
  * @param options - `servers` must be given; the rest has defaults.
  * @throws DormouseError `invalid` (`option.invalid`, `nats.refused`, `nats.version`, `nats.no-jetstream`); `unavailable`
- * (`nats.unreachable`): no server answered within three seconds each.
+ * (`nats.unreachable`): no server answered within three seconds each; (`nats.no-answer`, `nats.api`): its JetStream did
+ * not within fifteen.
  * @example
  * ```ts
  * const nats = await connectNats({ servers: "nats://127.0.0.1:4222" });
@@ -104,16 +107,22 @@ function checkVersion(version: string): void {
   throw natsVersion(version, versionMin.join("."));
 }
 
+/** A cluster that elects a leader answers nothing for some seconds; one that has none for longer is not waited for. */
 async function checkJetStream(link: Link, { servers }: ResolvedOptions): Promise<void> {
-  try {
-    await link.whileUp(() => link.jetstream.getAccountInfo());
-  } catch (cause) {
-    const code = apiCode(cause);
-    const isMissing = code === apiCodes.notEnabled || code === apiCodes.notEnabledForAccount;
-    if (isMissing || (cause instanceof Error && cause.name === "JetStreamNotEnabled")) {
-      throw natsNoJetStream(servers.join(","));
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await link.whileUp(() => link.jetstream.getAccountInfo());
+      return;
+    } catch (cause) {
+      const code = apiCode(cause);
+      const isMissing = code === apiCodes.notEnabled || code === apiCodes.notEnabledForAccount;
+      if (isMissing || (cause instanceof Error && cause.name === "JetStreamNotEnabled")) {
+        throw natsNoJetStream(servers.join(","));
+      }
+      const isRefused = connectError("", cause).code === "nats.refused";
+      if (isRefused) throw connectError(servers.join(","), cause);
+      if (tries === checksMax) throw apiError("account info", cause);
     }
-    throw connectError(servers.join(","), cause);
   }
 }
 
