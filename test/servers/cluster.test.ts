@@ -5,16 +5,7 @@
  * are in `test/cluster`.
  */
 import { connect as connectPlain } from "@nats-io/transport-node";
-import {
-  agent,
-  connect,
-  type Host,
-  type HostOptions,
-  type Observed,
-  type Places,
-  ref,
-  startHost,
-} from "@dormouse/sdk";
+import { agent, connect, type Host, type HostOptions, type Observed, type Places, ref, startHost } from "@dormouse/sdk";
 import { missingServers, type Nats, type S3Server, startNats, startS3 } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { sendTo, setup } from "xstate";
