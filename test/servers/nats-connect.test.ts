@@ -87,6 +87,11 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     expect(await refusal({ servers: url, credsFile: join(folder, "missing.creds") })).toBe("option.invalid");
   });
 
+  test("a server that takes smaller messages than events may be is refused", async () => {
+    const { url } = await start("max_payload: 64KB");
+    expect(await refusal({ servers: url })).toBe("nats.max-payload");
+  });
+
   test.skipIf(!haveOpenssl)("TLS, with a certificate of ours where the server asks for one", async () => {
     const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
     openssl(folder, "req", "-x509", ...ec, "-subj", "/CN=test ca", "-keyout", "ca.key", "-out", "ca.pem");
