@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DormouseError } from "@dormouse/sdk";
+import { variableOf, wantedOf } from "@dormouse/sdk/operate";
 import { afterAll, expect, test } from "vitest";
 import { type Config, readConfig, readLine } from "./config.ts";
 import { helpText } from "./help.ts";
-import { options, variableOf, wantedOf } from "./options.ts";
+import { options } from "./options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "dormouse-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -5,9 +5,10 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { variableOf } from "@dormouse/sdk/operate";
 import { expect, test } from "vitest";
 import { readConfig } from "./config.ts";
-import { options, variableOf } from "./options.ts";
+import { options } from "./options.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
 const compose = join(root, "deploy/compose");
