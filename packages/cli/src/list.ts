@@ -10,7 +10,7 @@ import { UsageError } from "./usage-error.ts";
 export const list: Command = {
   name: "list",
   arguments: ["[type]"],
-  options: ["state", "status", "store", "app", "timeout", "json"],
+  options: ["state", "status", "timeout", "json"],
   summary: "print the agents that there are",
   help:
     "Each with its status, its state, the number of its steps and of those that failed, sorted by address; children that " +

@@ -1,4 +1,4 @@
-/** For programs that operate an app rather than speak to its agents: options as every program of ours reads them. */
+/** For programs that operate an app rather than speak to its agents: its hosts, its making, options as all our programs read them. */
 export {
   flagOf,
   type Kind,
@@ -24,3 +24,7 @@ export {
   type Values,
 } from "./option-values.ts";
 export { partitionsOption, placeOptions, placesOf } from "./place-options.ts";
+export { checkStore, type CheckStoreOptions } from "./check-store.ts";
+export { createApp, type CreateAppOptions, type CreatedApp } from "./create-app.ts";
+export type { DrainOptions } from "./drain.ts";
+export { type AppStatus, connectOperator, type HostView, type Operator, type PartitionView } from "./operator.ts";
