@@ -5,6 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { DormouseError } from "@dormouse/sdk";
+import { appCreate } from "./app-create.ts";
+import { appDrain } from "./app-drain.ts";
+import { appStatus } from "./app-status.ts";
 import { ask } from "./ask.ts";
 import { type Command, Failed, optionHelp, readLine } from "./command.ts";
 import { dev } from "./dev.ts";
@@ -17,9 +20,25 @@ import { read } from "./read.ts";
 import { resume, skip } from "./resume.ts";
 import { send } from "./send.ts";
 import { start } from "./start.ts";
+import { storeProbe } from "./store-probe.ts";
 import { UsageError } from "./usage-error.ts";
 
-const commands: readonly Command[] = [dev, start, send, ask, read, list, history, errors, resume, skip];
+const commands: readonly Command[] = [
+  dev,
+  start,
+  send,
+  ask,
+  read,
+  list,
+  history,
+  errors,
+  resume,
+  skip,
+  appCreate,
+  appStatus,
+  appDrain,
+  storeProbe,
+];
 
 /** Errors of the call that only show once it is made. */
 const usageCodes = new Set([
