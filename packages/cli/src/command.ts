@@ -192,7 +192,7 @@ export function notStarted(address: string): DormouseError {
 }
 
 /** An argument that cannot be right is the line's fault. */
-export function asUsage<T>(read: () => T): T {
+function asUsage<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -27,14 +27,13 @@ export async function* drainHost(
   { timeout = "5m" }: DrainOptions = {},
 ): AsyncGenerator<HostStatus> {
   const { channel, membership, clock } = ports;
-  const timeoutMs = parseDuration(timeout);
-  const since = clock.monotonic();
+  const endMs = clock.monotonic() + parseDuration(timeout);
   const changes = new Changes(ports);
   try {
     let told = await requestHost(channel, app, incarnation, { what: "drain" }, askMs);
     yield told;
     for (;;) {
-      await changes.next(drainPollMs);
+      await changes.next(Math.max(0, Math.min(drainPollMs, endMs - clock.monotonic())));
       const status = await statusNow(ports, app, incarnation);
       if (status === undefined) {
         const state = await membership.stateOf(incarnation);
@@ -44,7 +43,7 @@ export async function* drainHost(
         told = status;
         yield status;
       }
-      if (clock.monotonic() - since >= timeoutMs) throw stillDraining(incarnation, timeout);
+      if (clock.monotonic() >= endMs) throw stillDraining(incarnation, timeout);
     }
   } finally {
     changes.close();
