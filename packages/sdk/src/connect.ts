@@ -2,10 +2,11 @@
 import { hostname } from "node:os";
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import { type App, checkName, checkOptions, decodeApp, decodeFacts, readApp } from "@dormouse/core/protocol";
-import type { Membership, ObjectStore } from "@dormouse/core/ports";
+import { type App, checkName, checkOptions } from "@dormouse/core/protocol";
+import type { Membership } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
-import { type Cluster, openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { appIn, appOfCluster, appsTold } from "./known-app.ts";
 
 export interface ConnectOptions extends Places {
   /** Default `"default"`. */
@@ -105,31 +106,6 @@ async function connectToCluster(
   }
 }
 
-/** The app as the store has it, or else as a host tells. */
-async function appOfCluster(cluster: Cluster, membership: Membership, name: string): Promise<App> {
-  const store = cluster.store(name);
-  const app = store === undefined ? (await appsTold(membership))[0] : await appIn(store);
-  if (app !== undefined) return app;
-  throw store === undefined
-    ? new DormouseError(
-        "unavailable",
-        "app.no-host",
-        `no host of the app runs that could tell of it; start one, correct the name, or name the store too: app=${name}`,
-      )
-    : new DormouseError(
-        "invalid",
-        "app.mismatch",
-        `there is no such app on this store; start a host of it, or make it by "dormouse app create": app=${name}`,
-      );
-}
-
-/** What living hosts say of the app. */
-async function appsTold(membership: Membership): Promise<readonly App[]> {
-  const members = await membership.alive();
-  const told = members.map(({ facts }) => decodeFacts(facts).app).filter((bytes) => bytes !== undefined);
-  return told.map((bytes) => decodeApp(bytes, "what a host tells"));
-}
-
 /** The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name. */
 class HostsSeen {
   count = 0;
@@ -169,14 +145,6 @@ function otherApp(app: App, other: App): DormouseError {
       `stores; connect again: app=${app.name} partitions=${app.partitions} birth=${app.birth} ` +
       `hosts' partitions=${other.partitions} birth=${other.birth}`,
   );
-}
-
-/** How long a store may fail to answer, in milliseconds. */
-const patienceMs = 10_000;
-
-function appIn(store: ObjectStore): Promise<App | undefined> {
-  const { signal } = new AbortController();
-  return readApp({ store, clock: realClock, entropy: realEntropy, signal, patience: { ms: patienceMs } });
 }
 
 function withHost(client: Client, isHostRunning: () => boolean): ConnectedClient {
