@@ -157,7 +157,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /**
    * Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out, or as much
-   * as credit allows: nobody who starts a host waits for a long backlog.
+   * as credit allows: nobody who starts a host waits for a long backlog. Also when it is stopped before: one that was handed
+   * on never reads what was in the mailbox, and its host would be starting for ever.
    */
   start(): Promise<void> {
     const isStarted = new Promise<void>((resolve) => (this.#started = resolve));
@@ -171,6 +172,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#reader.stop();
     this.#timers.stop();
     this.#entries.stop();
+    this.#started?.();
   }
 
   /** For good: the partition is given up (P4). */
