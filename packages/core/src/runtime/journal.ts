@@ -21,10 +21,11 @@ import {
   encodeRecord,
   encodeSeal,
   encodeTrimMark,
+  type JournalObject,
   type JournalRecord,
   type RecordPart,
 } from "../format/record.ts";
-import type { Etag, StoredObject } from "../ports/index.ts";
+import type { Etag } from "../ports/index.ts";
 import { insist, type World, write } from "./insist.ts";
 
 const hashBytes = 16;
@@ -138,30 +139,29 @@ export async function readTail(
     const read = await Promise.all(numbers.slice(start, start + 32).map((n) => objects.get(recordKey(incarnation, n))));
     for (const [index, object] of read.entries()) {
       if (object === undefined) return undefined;
-      const name = recordKey(incarnation, (numbers[start] ?? 0) + index);
-      const decoded = decodeJournalObject(object.bytes, name);
+      const { decoded } = object;
       if (decoded.kind === "seal") return records;
-      checkLink(decoded.record, previous, name);
-      previous = hashOf(object.bytes);
+      checkLink(decoded.record, previous, recordKey(incarnation, (numbers[start] ?? 0) + index));
+      previous = object.hash;
       records.push(decoded.record);
     }
   }
   return records;
 }
 
-/** Record objects read once for all the partitions of one takeover. */
+/** Record objects read and decoded once for all the partitions of one takeover: each holds entries of many. */
 export class RecordObjects {
   readonly #world: World;
-  readonly #read = new Map<string, Promise<StoredObject | undefined>>();
+  readonly #read = new Map<string, Promise<RecordObject | undefined>>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  get(name: string): Promise<StoredObject | undefined> {
+  get(name: string): Promise<RecordObject | undefined> {
     const known = this.#read.get(name);
     if (known !== undefined) return known;
-    const object = insist(this.#world, () => this.#world.store.get(name));
+    const object = this.#get(name);
     this.#read.set(name, object);
     return object;
   }
@@ -169,6 +169,33 @@ export class RecordObjects {
   /** One that was missing may be there after its owner is sealed: read it anew. */
   forget(): void {
     this.#read.clear();
+  }
+
+  async #get(name: string): Promise<RecordObject | undefined> {
+    const object = await insist(this.#world, () => this.#world.store.get(name));
+    return object === undefined ? undefined : new RecordObject(name, object.bytes);
+  }
+}
+
+/** Decoded when it is first asked for, in the order of the journal: one behind the seal is never looked into. */
+class RecordObject {
+  readonly #name: string;
+  readonly #bytes: Uint8Array;
+  #decoded: JournalObject | undefined;
+  #hash: Uint8Array | undefined;
+
+  constructor(name: string, bytes: Uint8Array) {
+    this.#name = name;
+    this.#bytes = bytes;
+  }
+
+  /** @throws DormouseError `corrupt`, naming the object. */
+  get decoded(): JournalObject {
+    return (this.#decoded ??= decodeJournalObject(this.#bytes, this.#name));
+  }
+
+  get hash(): Uint8Array {
+    return (this.#hash ??= hashOf(this.#bytes));
   }
 }
 
