@@ -589,7 +589,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       release();
       this.#letRun(activation, state);
       for (const { label, value } of outcome.logs) observe({ kind: "logged", agent, label, value });
-      for (const action of outcome.actions) this.#runAction(agent, action);
+      // What is owed, the next owner of a partition that was given up runs.
+      const isClosed = this.#entries.isClosed;
+      for (const action of outcome.actions) if (!isClosed || !action.isOwed) this.#runAction(agent, action);
       publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
       observe({ kind: "released", agent, seq: state.seq });
     };
@@ -597,6 +599,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
+    // Its effects and timers are the next owner's (P4).
+    if (this.#entries.isClosed) return;
     this.#arm(activation.agent, state === undefined ? undefined : earliestDue(state));
     this.#options.effects.reconcile(activation.agent, begunHere(activation, state));
   }
