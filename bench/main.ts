@@ -93,7 +93,7 @@ function chapter({ program, title, note }: Program, isChosen: boolean): string {
   console.log(`${title} …`);
   const date = new Date().toISOString().slice(0, 10);
   const busy = (loadavg()[0] ?? 0).toFixed(1);
-  const when = `Run by itself: ${date}, commit ${commit()}, \`npm run bench -- ${program}\`; load average before it: ${busy}.`;
+  const when = `Run by itself: ${date}, commit ${commit()}, \`npm run bench -- ${program}\`; load average before it, of others' work: ${busy}.`;
   const parts = [`## ${title}`, `\`bench/${program}.ts\``, isChosen ? when : undefined, note, table(run(program))];
   return `${parts.filter((part) => part !== undefined).join("\n\n")}\n`;
 }

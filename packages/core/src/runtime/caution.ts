@@ -131,7 +131,7 @@ export class Caution {
     // What the last of them asked for in turn, as an agent that is resumed does: nobody would come back for it.
     this.#doLater();
     // It may have found work to be done alone: that has idle's waiters wait on.
-    if (this.#isRunning) return;
+    if (this.#queued.size > 0) return;
     for (const idle of this.#idleWaiters.splice(0)) idle();
   }
 
