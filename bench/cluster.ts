@@ -5,7 +5,7 @@ import { inFlight, inFolder, openBenchHost } from "./bench-host.ts";
 import { type BenchCluster, type ClusterUsage, inCluster } from "./cluster-process.ts";
 import { takeovers } from "./cluster-takeover.ts";
 import { atMost, type Figure, print, quantile } from "./figure.ts";
-import { speed, type Speed } from "./speed.ts";
+import { cpuMicros, speed, type Speed } from "./speed.ts";
 
 const keys = 1_000;
 const seconds = 3;
@@ -51,15 +51,11 @@ function splitOf(what: string, { asks: count, before, after }: Speed<ClusterUsag
  * disk that others use as well with servers that make nothing durable.
  */
 async function embeddedMicros(width: number): Promise<number> {
-  const usage = (): number => {
-    const { user, system } = process.cpuUsage();
-    return user + system;
-  };
   return inFolder(async (folder) => {
     const host = await openBenchHost(folder, [counter], { freezeContexts: false });
     const { client } = host;
     await inFlight(8 * keys, 64, (n) => client.agent(counter, manyKeys(n)).ask({ type: "add" }));
-    const measured = await speed({ client, width, keyOf: manyKeys, seconds, usage });
+    const measured = await speed({ client, width, keyOf: manyKeys, seconds, usage: cpuMicros });
     await host.close();
     return (measured.after - measured.before) / measured.asks;
   });
