@@ -137,7 +137,8 @@ async function asProcess(program: string, storage: "file" | "memory"): Promise<B
     program,
     args: (folder) => [
       "-quiet",
-      ...["-host", `127.0.0.1:${port}`],
+      "-host",
+      `127.0.0.1:${port}`,
       // Its bolt backend hands out bytes of a page that the next write may reuse.
       ...(storage === "memory" ? ["-backend", "mem"] : ["-backend", "bolt", "-bolt.db", join(folder, "s3.db")]),
     ],
