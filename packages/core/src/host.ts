@@ -35,7 +35,7 @@ import { PartitionLoop } from "./runtime/partition.ts";
 import { HostPatience } from "./runtime/patience.ts";
 import { serveReads } from "./runtime/reads.ts";
 import { Effects } from "./runtime/release/effect.ts";
-import { decodeTaken, takenSubject } from "./runtime/release/reply.ts";
+import { decodeTaken, publishFreed, takenSubject } from "./runtime/release/reply.ts";
 import { Settler } from "./runtime/settle/settler.ts";
 import { supervise } from "./runtime/supervise.ts";
 
@@ -357,7 +357,9 @@ class Host implements Incarnation {
     this.#held.delete(partition);
     held.life.abort();
     for (const stop of held.stops) stop();
-    this.#options.observe({ kind: "handed-over", partition });
+    const { ports, app, observe } = this.#options;
+    publishFreed(ports.channel, app, { partitions: [partition] });
+    observe({ kind: "handed-over", partition });
   }
 
   /**

@@ -21,7 +21,7 @@ import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts
 import type { Cancel, Channel, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
 import { type Journal, RecordObjects } from "../journal.ts";
-import { decodeFreed, freedSubject, publishFreed } from "../release/reply.ts";
+import { decodeFreed, freedSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
 import { claim, type Claimant, type Owned } from "./claim.ts";
 import { placedOn } from "./placement.ts";
@@ -98,7 +98,10 @@ export class Keeper {
     this.#stops.push(
       membership.watch(() => this.look()),
       channel.subscribe(freedSubject(app), (bytes) => {
-        if (decodeFreed(bytes)?.partitions.some((partition) => this.#awaited.has(partition)) === true) this.look();
+        const freed = decodeFreed(bytes)?.partitions ?? [];
+        // While it looks it may have seen the partition held, and not know yet that it waits for it.
+        const isLooking = this.#looking !== undefined;
+        if (isLooking || freed.some((partition) => this.#awaited.has(partition))) this.look();
       }),
     );
     await this.#look();
@@ -236,7 +239,7 @@ export class Keeper {
 
   /** Until nothing that is placed elsewhere is left, but for what cannot be settled (W3). */
   async #handOver(): Promise<void> {
-    const { world, owned, holdEffects, hasEffects, handOver, graceMs, channel, app } = this.#options;
+    const { world, owned, holdEffects, hasEffects, handOver, graceMs } = this.#options;
     const since = new Map<Partition, number>();
     const kept = new Set<Partition>();
     for (;;) {
@@ -256,7 +259,6 @@ export class Keeper {
       const still = new Set(owned());
       // What cannot be settled, since an agent of it cannot be read, stays: whoever seals this journal has it.
       for (const partition of due) if (still.has(partition)) kept.add(partition);
-      publishFreed(channel, app, { partitions: due.filter((partition) => !still.has(partition)) });
     }
     this.#handing = undefined;
   }

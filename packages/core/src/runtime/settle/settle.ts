@@ -83,6 +83,8 @@ export async function settle(
     );
   });
   if (cut === undefined) return undefined;
+  // Partitions that stand still wait for nobody; while they run there is no hurry, and the store has other work.
+  if (isLast) return { cut, settled: await Promise.all(captured.map((one) => settleCaptured(settling, one, cut))) };
   const settled: Settled[] = [];
   for (const one of captured) settled.push(await settleCaptured(settling, one, cut));
   return { cut, settled };
