@@ -2,7 +2,18 @@
 import { hostname } from "node:os";
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import { type App, checkName, checkOptions, decodeApp, decodeFacts, readApp } from "@dormouse/core/protocol";
+import {
+  type App,
+  checkName,
+  checkOptions,
+  decodeApp,
+  decodeFacts,
+  formatFor,
+  formatOldest,
+  type HostFacts,
+  readApp,
+  type Writing,
+} from "@dormouse/core/protocol";
 import type { Membership, ObjectStore } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
 import { type Cluster, openCluster, type Place, placeOf, type Places } from "./drivers.ts";
@@ -93,6 +104,7 @@ async function connectToCluster(
       app,
       ports,
       checkApp: () => hosts.check(),
+      formats: hosts,
       closed: async () => {
         hosts.close();
         await cluster.close();
@@ -125,14 +137,21 @@ async function appOfCluster(cluster: Cluster, membership: Membership, name: stri
 
 /** What living hosts say of the app. */
 async function appsTold(membership: Membership): Promise<readonly App[]> {
-  const members = await membership.alive();
-  const told = members.map(({ facts }) => decodeFacts(facts).app).filter((bytes) => bytes !== undefined);
+  return appsOf((await membership.alive()).map(({ facts }) => decodeFacts(facts)));
+}
+
+function appsOf(facts: readonly HostFacts[]): readonly App[] {
+  const told = facts.map(({ app }) => app).filter((bytes) => bytes !== undefined);
   return told.map((bytes) => decodeApp(bytes, "what a host tells"));
 }
 
-/** The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name. */
-class HostsSeen {
+/**
+ * The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name, or read
+ * nothing that it writes.
+ */
+class HostsSeen implements Writing {
   count = 0;
+  writes: number = formatOldest;
   readonly #membership: Membership;
   readonly #app: App;
   readonly #stop: () => void;
@@ -145,13 +164,17 @@ class HostsSeen {
   }
 
   async look(): Promise<void> {
-    const told = await appsTold(this.#membership);
+    const facts = (await this.#membership.alive()).map((member) => decodeFacts(member.facts));
+    const told = appsOf(facts);
     this.count = told.length;
     const other = told.find(({ birth }) => birth !== this.#app.birth);
-    this.#problem = other === undefined ? undefined : otherApp(this.#app, other);
+    const format = formatFor(facts);
+    this.writes = format ?? formatOldest;
+    if (other !== undefined) this.#problem = otherApp(this.#app, other);
+    else this.#problem = format === undefined ? tooNew(this.#app) : undefined;
   }
 
-  /** @throws DormouseError `invalid` (`app.mismatch`). */
+  /** @throws DormouseError `invalid` (`app.mismatch`, `client.too-new`). */
   check(): void {
     if (this.#problem !== undefined) throw this.#problem;
   }
@@ -169,6 +192,11 @@ function otherApp(app: App, other: App): DormouseError {
       `stores; connect again: app=${app.name} partitions=${app.partitions} birth=${app.birth} ` +
       `hosts' partitions=${other.partitions} birth=${other.birth}`,
   );
+}
+
+function tooNew({ name }: App): DormouseError {
+  const text = "a host of the app cannot read what this client writes; upgrade all hosts, or use the release before";
+  return new DormouseError("invalid", "client.too-new", `${text}: app=${name} writes=${formatOldest}`);
 }
 
 /** How long a store may fail to answer, in milliseconds. */

@@ -3,7 +3,7 @@ import { DormouseError } from "../agent/errors.ts";
 import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
 import type { ObjectStore } from "../ports/index.ts";
-import { insist, type World, write } from "./insist.ts";
+import { insist, type Storing, type Waiting, write } from "./insist.ts";
 
 export interface WantedApp {
   readonly name: string;
@@ -14,7 +14,7 @@ export interface WantedApp {
 }
 
 /** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
-export async function openApp(world: World, wanted: WantedApp): Promise<App> {
+export async function openApp(world: Storing, wanted: WantedApp): Promise<App> {
   const { name, birth, partitions, partitionsDefault } = wanted;
   const made: App = { name, birth, partitions: partitions ?? partitionsDefault, hash: "fnv1a32", format: 1 };
   const written = await write(world, appKey, encodeApp(made), { if: "absent" });
@@ -40,9 +40,7 @@ function mismatch(what: string): DormouseError {
 }
 
 /** `undefined` if no app was made here. */
-export async function readApp(
-  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
-): Promise<App | undefined> {
+export async function readApp(world: Waiting & { readonly store: Pick<ObjectStore, "get"> }): Promise<App | undefined> {
   const object = await insist(world, () => world.store.get(appKey));
   return object === undefined ? undefined : decodeApp(object.bytes, appKey);
 }

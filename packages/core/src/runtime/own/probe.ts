@@ -1,7 +1,7 @@
 /** Refuses a store whose conditional writes do not hold: everything about ownership rests on them (D5). */
 import { DormouseError } from "../../agent/errors.ts";
 import type { PutAnswer } from "../../ports/index.ts";
-import { insist, type World, write } from "../insist.ts";
+import { insist, type Storing, write } from "../insist.ts";
 
 const writers = 8;
 
@@ -11,7 +11,7 @@ const writers = 8;
  *
  * @throws DormouseError `invalid` (`store.unfit`), naming the check that failed.
  */
-export async function probeStore(world: World, incarnation: string): Promise<void> {
+export async function probeStore(world: Storing, incarnation: string): Promise<void> {
   const { store, entropy } = world;
   const name = `probe/${incarnation}/one`;
   const raced = `probe/${incarnation}/raced`;

@@ -60,7 +60,7 @@ async function refuseNewAsks(
   error: ErrorData,
   signal: AbortSignal,
 ): Promise<void> {
-  const barrier = newBarrier(world.entropy);
+  const barrier = newBarrier(world);
   const { sequence } = await insist(world, () => mailbox.barrier(partition, barrier));
   const reader = mailbox.read(partition, sequence);
   signal.addEventListener("abort", () => reader.close(), { once: true });
