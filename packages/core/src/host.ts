@@ -429,6 +429,8 @@ class Host implements Incarnation {
     if (this.#state !== "running") return `the host is ${this.#state}`;
     const behind = held.filter(({ isCaughtUp }) => !isCaughtUp).length;
     if (behind > 0) return `it reads what waited in ${behind} partitions`;
+    const still = held.filter(({ loop }) => loop.standsStill !== undefined).length;
+    if (still > 0) return `${still} partitions hold messages in a newer format than this host reads; update it`;
     if (this.#keeper.awaited > 0) return `other hosts are still to hand over ${this.#keeper.awaited} partitions`;
     if (this.#refusals.size > 0) return `${this.#refusals.size} partitions cannot be read`;
     return this.#options.patience.reason();

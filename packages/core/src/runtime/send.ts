@@ -132,11 +132,8 @@ export class Publisher {
     const { mailbox, partition, source, formats } = this.#options;
     const lowest = this.#pending[0]?.envelope.n ?? flight.pending[0]?.envelope.n ?? 1;
     try {
-      const envelopes = flight.pending.map((pending) => pending.envelope);
-      flight.result = await mailbox.append(
-        partition,
-        encodeBatch({ source: source(lowest), envelopes }, formats.writes),
-      );
+      const batch = { source: source(lowest), envelopes: flight.pending.map(({ envelope }) => envelope) };
+      flight.result = await mailbox.append(partition, encodeBatch(batch, formats.writes));
     } catch (error) {
       flight.result =
         error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));

@@ -78,6 +78,11 @@ export function unwrap<Kind extends ObjectKind>(
   return { kind: found, version, payload: upgrade(found, version, bytes.subarray(headerBytes), name) };
 }
 
+/** Whether an object could not be opened since it is of a newer release: nothing is wrong with it, and another host may. */
+export function isNewer(error: unknown): error is DormouseError {
+  return error instanceof DormouseError && error.code === "object.version";
+}
+
 function upgrade(kind: ObjectKind, version: number, payload: Uint8Array, name: string): Uint8Array {
   const newest = versionIn(kindFormats[kind], formatNewest);
   const fields = `kind=${kind} version=${version} versionMax=${newest}`;
