@@ -53,14 +53,20 @@ function agentsOf({ agent, reply, ref }: Core, version: number): readonly core.A
 
 let tree = "";
 let next: Core;
+let nextClient: { readonly makeClient: typeof makeClient };
 
 beforeAll(async () => {
   const file = join(import.meta.dirname, "next-release.patch");
   tree = plant({ name: "the next release", file }, { owned: ["msgpackr"] });
   const errors = "packages/core/src/agent/errors.ts";
   writeFileSync(join(tree, errors), `export * from ${JSON.stringify(join(root, errors))};\n`);
-  next = (await import(pathToFileURL(join(tree, "packages/core/src/index.ts")).href)) as Core;
+  next = (await load("packages/core/src/index.ts")) as Core;
+  nextClient = (await load("packages/client/src/index.ts")) as typeof nextClient;
 }, timeout);
+
+function load(path: string): Promise<unknown> {
+  return import(pathToFileURL(join(tree, path)).href);
+}
 
 afterAll(() => rmSync(tree, { recursive: true, force: true }));
 
@@ -199,4 +205,18 @@ test("rolls between two formats and two agent versions under load", { timeout },
     expect((await client.agent("total", key).read())?.context).toEqual({ count: load.rounds });
   }
   expect([a, b, c].map((host) => host.status().quarantined + host.status().shelved)).toEqual([0, 0, 0]);
+});
+
+test("a message in a newer format waits for a host that reads it, with what came after it", { timeout }, async () => {
+  const older = await begin(core, 1);
+  const client = (name: string): Parameters<typeof makeClient>[0] => ({
+    app: older.app,
+    ports: world.open(name, { clock: realClock, entropy: realEntropy }),
+  });
+  const ahead = nextClient.makeClient({ ...client("ahead"), formats: { writes: 2 } });
+  await ahead.agent("counter", "k1").send({ type: "add", key: "k1" });
+  await until(() => older.status().reason?.includes("newer format") === true);
+  const answer = makeClient(client("behind")).agent("counter", "k1").ask({ type: "add", key: "k1" });
+  await replace(older, next, 1);
+  expect(await answer).toBe(2);
 });
