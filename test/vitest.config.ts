@@ -27,7 +27,7 @@ export default defineConfig({
       },
       {
         ...sourceConditions,
-        test: { name: "servers", include: ["test/servers/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: { name: "servers", include: ["test/servers/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 60_000 },
       },
       {
         ...sourceConditions,

@@ -5,16 +5,7 @@
  * are in `test/cluster`.
  */
 import { connect as connectPlain } from "@nats-io/transport-node";
-import {
-  agent,
-  connect,
-  type Host,
-  type HostOptions,
-  type Observed,
-  type Places,
-  ref,
-  startHost,
-} from "@dormouse/sdk";
+import { agent, connect, type Host, type HostOptions, type Observed, type Places, ref, startHost } from "@dormouse/sdk";
 import { missingServers, type Nats, type S3Server, startNats, startS3 } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { sendTo, setup } from "xstate";
@@ -54,11 +45,6 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     hosts.push(host);
     return host;
   };
-  const addToAll = async (client: Host["client"]): Promise<ReadonlySet<number>> => {
-    const keys = Array.from({ length: 32 }, (_, n) => `k${n}`);
-    return new Set(await Promise.all(keys.map((key) => client.agent(counter, key).ask({ type: "add", by: 1 }))));
-  };
-
   test("a client without the store asks, sends and reads; the next host goes on where the last one ended", async () => {
     app = newApp();
     const host = await start();
@@ -119,7 +105,6 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
       await plain.request(`dormouse.send.raw.${subject}`, body, { timeout: 5_000 });
     };
     const keys = ["ada", "eve", "a.b c/ü", "x".repeat(60)];
-    const encoded = (key: string): string => [...new TextEncoder().encode(key)].map((byte) => tokenOf(byte)).join("");
     for (const key of keys) await publish(`counter.${encoded(key)}`, JSON.stringify({ type: "add", by: 2 }));
     await publish("counter.ada", "no event");
     await publish("counter.ada", JSON.stringify({ type: "add", by: 3 }));
@@ -152,6 +137,16 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     });
   });
 });
+
+/** Adds one to each of many agents, over all partitions. */
+async function addToAll(client: Host["client"]): Promise<ReadonlySet<number>> {
+  const keys = Array.from({ length: 32 }, (_, n) => `k${n}`);
+  return new Set(await Promise.all(keys.map((key) => client.agent(counter, key).ask({ type: "add", by: 1 }))));
+}
+
+function encoded(key: string): string {
+  return [...new TextEncoder().encode(key)].map((byte) => tokenOf(byte)).join("");
+}
 
 function tokenOf(byte: number): string {
   const character = String.fromCharCode(byte);

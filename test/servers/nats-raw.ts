@@ -1,6 +1,6 @@
 /** A plain connection to NATS, beside the drivers: what an operator, another client or an accident does. */
-import { jetstreamManager, type JetStreamManager, type StreamInfo } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { jetstreamManager, type ConsumerInfo, type JetStreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { connect, TimeoutError, type NatsConnection } from "@nats-io/transport-node";
 
 export class RawNats {
   readonly connection: NatsConnection;
@@ -16,8 +16,15 @@ export class RawNats {
     return new RawNats(connection, await jetstreamManager(connection, { checkAPI: false }));
   }
 
-  info(stream: string): Promise<StreamInfo> {
-    return this.#jetstream.streams.info(stream);
+  /** Asks again while servers elect a leader: until then nobody answers. */
+  async info(stream: string): Promise<StreamInfo> {
+    for (;;) {
+      try {
+        return await this.#jetstream.streams.info(stream);
+      } catch (error) {
+        if (!(error instanceof TimeoutError)) throw error;
+      }
+    }
   }
 
   async addStream(name: string, subjects: string[]): Promise<void> {
@@ -53,6 +60,10 @@ export class RawNats {
     }
   }
 
+  async firstConsumer(stream: string): Promise<ConsumerInfo> {
+    for (;;) for await (const info of this.#jetstream.consumers.list(stream)) return info;
+  }
+
   async consumers(stream: string): Promise<number> {
     return (await this.info(stream)).state.consumer_count;
   }
@@ -61,6 +72,18 @@ export class RawNats {
   async fill(stream: string): Promise<void> {
     const { state } = await this.info(stream);
     await this.#jetstream.streams.update(stream, { max_bytes: Math.max(state.bytes, 1) });
+  }
+
+  /** Resolves when it is connected again after a server was killed. */
+  async whenUp(): Promise<void> {
+    for (let isUp = false; !isUp;) {
+      isUp = await this.connection.rtt().then(
+        () => true,
+        () => false,
+      );
+      // It is refused at once while the connection is down; what brings it up needs the event loop.
+      if (!isUp) await new Promise((resolve) => void setTimeout(resolve, 20));
+    }
   }
 
   close(): Promise<void> {

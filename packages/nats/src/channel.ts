@@ -14,7 +14,7 @@ import type { Msg } from "@nats-io/transport-node";
 import type { Channel, Unsubscribe } from "@dormouse/core/ports";
 import { channelFailed, channelNobody, channelTimeout, messageTooLarge, natsClosed } from "./errors.ts";
 import { isNobody, type Link } from "./link.ts";
-import { Assembly, failureFrame, framesOf, messageBytesMax } from "./parts.ts";
+import { Assembly, failureFrame, framesOf, messageBytesMax, nobodyFrame } from "./parts.ts";
 import { askSubject, noticeSubject } from "./subjects.ts";
 
 const burstBytesMax = 4_194_304;
@@ -61,11 +61,19 @@ export class NatsChannel implements Channel {
   serve(subject: string, handler: (bytes: Uint8Array) => Promise<Uint8Array>): Unsubscribe {
     if (this.#link.isClosed) return () => undefined;
     const assembly = new Assembly(() => performance.now());
+    let isStopped = false;
     const subscription = this.#link.subscribe(askSubject(this.#prefix, subject), (message) => {
       const arrival = assembly.push(message.data);
-      if (arrival.kind === "whole") void this.#answer(message, arrival.bytes, handler);
+      if (arrival.kind !== "whole") return;
+      if (isStopped) this.#refuse(message);
+      else void this.#answer(message, arrival.bytes, handler);
     });
-    return () => subscription.unsubscribe();
+    // Requests that the server gave us before it heard that we stopped are refused; else they would wait for their time-out.
+    return () => {
+      if (isStopped || this.#link.isClosed) return;
+      isStopped = true;
+      subscription.drain().catch(() => undefined);
+    };
   }
 
   async request(subject: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
@@ -82,6 +90,7 @@ export class NatsChannel implements Channel {
       }
       const arrival = assembly.push(message.data);
       if (arrival.kind === "whole") resolve(arrival.bytes);
+      if (arrival.kind === "nobody") reject(channelNobody(subject));
       if (arrival.kind === "failure") reject(channelFailed(subject, "whoever serves this subject failed to answer"));
     });
     const stop = link.onDown(() =>
@@ -96,6 +105,10 @@ export class NatsChannel implements Channel {
       inbox.stop();
       stop();
     }
+  }
+
+  #refuse({ reply }: Msg): void {
+    if (reply !== undefined && reply !== "" && this.#link.isUp) this.#link.connection.publish(reply, nobodyFrame());
   }
 
   async #answer({ reply }: Msg, bytes: Uint8Array, handler: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<void> {

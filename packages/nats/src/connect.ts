@@ -6,7 +6,16 @@
 import { connect, type NatsConnection as Connection } from "@nats-io/transport-node";
 import type { Channel, Mailbox, Membership } from "@dormouse/core/ports";
 import { NatsChannel } from "./channel.ts";
-import { apiCode, apiCodes, connectError, natsNoJetStream, natsVersion, optionInvalid } from "./errors.ts";
+import {
+  apiCode,
+  apiCodes,
+  apiError,
+  connectError,
+  natsMaxPayload,
+  natsNoJetStream,
+  natsVersion,
+  optionInvalid,
+} from "./errors.ts";
 import { Link } from "./link.ts";
 import { NatsMailbox } from "./mailbox.ts";
 import { NatsMembership } from "./membership.ts";
@@ -28,20 +37,25 @@ export interface NatsConnection {
 }
 
 const versionMin = [2, 9] as const;
+/** What a server takes by default: the largest event fits it. */
+const payloadMin = 1_048_576;
 const dialTimeoutMs = 3_000;
 const redialMsMin = 20;
 const redialMsMax = 2_000;
 const pingIntervalMs = 3_000;
 const pingsOutMax = 2;
 const replicasInCluster = 3;
+/** Of five seconds each: longer than an election takes (FACTS.md 1.9). */
+const checksMax = 3;
 
 /**
  * Connects to NATS; resolves when a server has answered that has JetStream and is new enough. A connection that breaks later
  * is made anew for as long as it takes, at first at once, then every two seconds or so.
  *
  * @param options - `servers` must be given; the rest has defaults.
- * @throws DormouseError `invalid` (`option.invalid`, `nats.refused`, `nats.version`, `nats.no-jetstream`); `unavailable`
- * (`nats.unreachable`): no server answered within three seconds each.
+ * @throws DormouseError `invalid` (`option.invalid`, `nats.refused`, `nats.version`, `nats.max-payload`, `nats.no-jetstream`); `unavailable`
+ * (`nats.unreachable`): no server answered within three seconds each; (`nats.no-answer`, `nats.api`): its JetStream did
+ * not within fifteen.
  * @example
  * ```ts
  * const nats = await connectNats({ servers: "nats://127.0.0.1:4222" });
@@ -54,8 +68,9 @@ export async function connectNats(options: NatsOptions): Promise<NatsConnection>
   const resolved = await resolveOptions(options);
   const connection = await dial(resolved);
   try {
-    const { version = "", cluster } = connection.info ?? {};
+    const { version = "", cluster, max_payload: payloadMax = 0 } = connection.info ?? {};
     checkVersion(version);
+    if (payloadMax < payloadMin) throw natsMaxPayload(payloadMax, payloadMin);
     const link = await Link.make(connection);
     await checkJetStream(link, resolved);
     const replicas = resolved.replicas ?? (cluster === undefined ? 1 : replicasInCluster);
@@ -104,16 +119,22 @@ function checkVersion(version: string): void {
   throw natsVersion(version, versionMin.join("."));
 }
 
+/** A cluster that elects a leader answers nothing for some seconds; one that has none for longer is not waited for. */
 async function checkJetStream(link: Link, { servers }: ResolvedOptions): Promise<void> {
-  try {
-    await link.whileUp(() => link.jetstream.getAccountInfo());
-  } catch (cause) {
-    const code = apiCode(cause);
-    const isMissing = code === apiCodes.notEnabled || code === apiCodes.notEnabledForAccount;
-    if (isMissing || (cause instanceof Error && cause.name === "JetStreamNotEnabled")) {
-      throw natsNoJetStream(servers.join(","));
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await link.whileUp(() => link.jetstream.getAccountInfo());
+      return;
+    } catch (cause) {
+      const code = apiCode(cause);
+      const isMissing = code === apiCodes.notEnabled || code === apiCodes.notEnabledForAccount;
+      if (isMissing || (cause instanceof Error && cause.name === "JetStreamNotEnabled")) {
+        throw natsNoJetStream(servers.join(","));
+      }
+      const isRefused = connectError("", cause).code === "nats.refused";
+      if (isRefused) throw connectError(servers.join(","), cause);
+      if (tries === checksMax) throw apiError("account info", cause);
     }
-    throw connectError(servers.join(","), cause);
   }
 }
 

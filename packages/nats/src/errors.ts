@@ -39,6 +39,13 @@ export function connectError(servers: string, cause: unknown): DormouseError {
   return new DormouseError("unavailable", "nats.unreachable", message, { cause: plainCause(cause) });
 }
 
+export function natsMaxPayload(found: number, least: number): DormouseError {
+  const message =
+    `the NATS server takes smaller messages than events may be; set its max_payload to 1MB or more: ` +
+    `maxPayload=${found} least=${least}`;
+  return new DormouseError("invalid", "nats.max-payload", message);
+}
+
 export function natsVersion(version: string, versionMin: string): DormouseError {
   const message = `the NATS server is too old; run ${versionMin} or newer, at best 2.14.5 or newer: version=${version}`;
   return new DormouseError("invalid", "nats.version", message);

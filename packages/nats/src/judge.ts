@@ -25,9 +25,9 @@
  * beat. That costs a needless takeover, never safety (D5).
  *
  * J1  Silence grows by proven time alone, and any change of the entry ends it.
- * J2  A disturbance ends all silence and all runs of misses.
+ * J2  A disturbance ends all silence.
  * J3  For 20 s after a disturbance nobody is found dead by misses.
- * J4  After a disturbance an incarnation can be found dead by misses once it has answered since.
+ * J4  After a disturbance an incarnation can be found dead by misses once it has answered since, which ends older runs.
  * J5  Nor when the way to the bucket was not proven within the last 8 s.
  * J6  One that left is dead for good; one found dead by misses is alive again when its entry changes or it answers.
  */
@@ -109,7 +109,6 @@ export class Judge {
     for (const opinion of this.#opinions.values()) {
       const before = stateOf(opinion);
       opinion.silentMs = 0;
-      opinion.misses = 0;
       opinion.hasAnswered = false;
       isChanged ||= before !== stateOf(opinion);
     }

@@ -72,8 +72,8 @@ export class NatsMailbox implements Mailbox {
 
   async barrier(partition: Partition, bytes: Uint8Array): Promise<Place> {
     const sequence = await this.#publishRaising(partition, bytes);
-    const stream = await this.#identity(partition);
-    return { sequence, stream, at: await this.#timeOf(partition, sequence, bytes) };
+    const [stream, at] = await Promise.all([this.#identity(partition), this.#timeOf(partition, sequence, bytes)]);
+    return { sequence, stream, at };
   }
 
   read(partition: Partition, from: number): MailboxReader {

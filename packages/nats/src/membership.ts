@@ -130,7 +130,7 @@ export class NatsMembership implements Membership {
 
   /** Resolves when the bucket was read to its end once. */
   #start(): Promise<void> {
-    if (this.#isClosed) return Promise.reject(natsClosed());
+    if (this.#isClosed || this.#link.isClosed) return Promise.reject(natsClosed());
     if (this.#isCaughtUp) return Promise.resolve();
     this.#ready ??= this.#begin();
     return this.#ready;

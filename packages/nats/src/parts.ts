@@ -22,11 +22,13 @@ const headBytes = 20;
 const whole = 0;
 const part = 1;
 const failure = 2;
+const nobody = 3;
 
 /** What a frame, or the last of several, brought. */
 export type Arrival =
   | { readonly kind: "whole"; readonly bytes: Uint8Array }
   | { readonly kind: "failure" }
+  | { readonly kind: "nobody" }
   /** A part of what is not whole yet, or nothing that can be read. */
   | { readonly kind: "nothing" };
 
@@ -66,6 +68,11 @@ export function failureFrame(): Uint8Array {
   return Uint8Array.of(failure);
 }
 
+/** The answer of one who serves the subject no more. */
+export function nobodyFrame(): Uint8Array {
+  return Uint8Array.of(nobody);
+}
+
 interface Begun {
   readonly message: number;
   readonly total: number;
@@ -93,6 +100,7 @@ export class Assembly {
   push(frame: Uint8Array): Arrival {
     if (frame[0] === whole) return { kind: "whole", bytes: frame.subarray(1) };
     if (frame[0] === failure) return { kind: "failure" };
+    if (frame[0] === nobody) return { kind: "nobody" };
     return frame[0] === part && frame.length > 1 + headBytes ? this.#pushPart(frame) : nothing;
   }
 

@@ -48,7 +48,7 @@ export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
 }
 
 /** The folder that a store's URL names. @throws DormouseError `invalid` (`store.url`). */
-export function folderOf(url: string = folderDefault): string {
+function folderOf(url: string = folderDefault): string {
   const path = pathOf(url);
   if (path !== undefined) return path;
   throw storeUrl(
