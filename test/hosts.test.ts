@@ -220,28 +220,31 @@ test.for([
   ["an agent", "agents/counter/k1/head", "object.version", 111],
   // Nothing of it is consumed, so the ask that was refused is taken too.
   ["a partition", `partitions/${partitionOf(k1, partitions)}`, "partition.stopped", 112],
-] as const)("%s in a newer format waits, with what is sent, for a host that reads it", async ([, name, code, count]) => {
-  const first = await cluster.host("first");
-  await addToAll(cluster.client(first));
-  await first.incarnation.drain();
-  const { world } = cluster;
-  const readable = world.objectBytes(name);
-  world.overwriteObject(name, inNewerFormat(readable));
+] as const)(
+  "%s in a newer format waits, with what is sent, for a host that reads it",
+  async ([, name, code, count]) => {
+    const first = await cluster.host("first");
+    await addToAll(cluster.client(first));
+    await first.incarnation.drain();
+    const { world } = cluster;
+    const readable = world.objectBytes(name);
+    world.overwriteObject(name, inNewerFormat(readable));
 
-  const older = await cluster.host("older");
-  const agentOf = (host: Host, key: string) => cluster.client(host).agent(counter, key);
-  const refused = { code, message: expect.stringMatching(/a host that reads it/) };
-  await expect(agentOf(older, "k1").ask({ type: "add", by: 1 })).rejects.toMatchObject(refused);
-  await agentOf(older, "k1").send({ type: "add", by: 10 });
-  const elsewhere = Array.from({ length: 64 }, (_, n) => `k${n}`).find(
-    (key) => partitionOf(makeAddress("counter", key), partitions) !== partitionOf(k1, partitions),
-  );
-  expect(await agentOf(older, elsewhere ?? "").ask({ type: "add", by: 1 })).toBe(2);
-  expect(older.incarnation.status().quarantined).toBe(0);
-  await older.incarnation.drain();
+    const older = await cluster.host("older");
+    const agentOf = (host: Host, key: string) => cluster.client(host).agent(counter, key);
+    const refused = { code, message: expect.stringMatching(/a host that reads it/) };
+    await expect(agentOf(older, "k1").ask({ type: "add", by: 1 })).rejects.toMatchObject(refused);
+    await agentOf(older, "k1").send({ type: "add", by: 10 });
+    const elsewhere = Array.from({ length: 64 }, (_, n) => `k${n}`).find(
+      (key) => partitionOf(makeAddress("counter", key), partitions) !== partitionOf(k1, partitions),
+    );
+    expect(await agentOf(older, elsewhere ?? "").ask({ type: "add", by: 1 })).toBe(2);
+    expect(older.incarnation.status().quarantined).toBe(0);
+    await older.incarnation.drain();
 
-  world.overwriteObject(name, readable);
-  const newer = await cluster.host("newer");
-  expect(await agentOf(newer, "k1").ask({ type: "add", by: 100 })).toBe(count);
-  expect(newer.incarnation.status()).toMatchObject({ quarantined: 0, shelved: 0 });
-});
+    world.overwriteObject(name, readable);
+    const newer = await cluster.host("newer");
+    expect(await agentOf(newer, "k1").ask({ type: "add", by: 100 })).toBe(count);
+    expect(newer.incarnation.status()).toMatchObject({ quarantined: 0, shelved: 0 });
+  },
+);
