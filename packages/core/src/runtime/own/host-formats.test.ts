@@ -32,6 +32,10 @@ test.for([
   const formats = host();
   expect(formats.look(others)).toBe(true);
   expect([formats.told, formats.writes]).toEqual([3, 2]);
+  // However long it takes until others can see it.
+  now += waitMs;
+  expect(formats.look(others)).toBe(false);
+  formats.announced();
   now += waitMs - 1;
   expect(formats.look(others)).toBe(false);
   expect(formats.writes).toBe(2);
@@ -43,6 +47,7 @@ test.for([
 test("what was told is taken back when a host of the release before comes in time", () => {
   const formats = host();
   formats.look([]);
+  formats.announced();
   now += waitMs;
   expect(formats.look([before])).toBe(true);
   expect([formats.told, formats.writes]).toEqual([2, 2]);
@@ -53,6 +58,7 @@ test("what was told is taken back when a host of the release before comes in tim
 test("what is written is never lowered, whoever comes", () => {
   const formats = host();
   formats.look([]);
+  formats.announced();
   now += waitMs;
   formats.look([]);
   expect(formats.look([before])).toBe(false);

@@ -3,7 +3,7 @@
  *
  * Owns: the format written now, and the one that other hosts were told of.
  * Leaves to others: who lives (`keeper.ts`), what a format is (`format/codec/formats.ts`).
- * Called by keeper: `check`, `look`; by whoever encodes: `writes`.
+ * Called by keeper: `check`, `look`, `announced`; by whoever encodes: `writes`.
  *
  * G1  A host begins with the oldest format it writes: one of the release before may start next to it at any moment, as in
  *     a rolling restart that has just begun.
@@ -35,7 +35,8 @@ export class HostFormats implements Writing {
   readonly #options: HostFormatsOptions;
   #writes: number;
   #told: number;
-  #toldAt = 0;
+  /** When others could first see what was told. */
+  #toldAt = Infinity;
 
   constructor(options: HostFormatsOptions) {
     this.#options = options;
@@ -72,14 +73,19 @@ export class HostFormats implements Writing {
     this.#checkReads(others);
     const readByAll = Math.min(this.#options.newest, ...others.map(({ facts }) => facts.reads));
     const wanted = Math.max(this.#writes, readByAll);
-    const now = this.#options.clock.monotonic();
     if (wanted === this.#told) {
-      if (now - this.#toldAt >= this.#options.waitMs) this.#writes = this.#told;
+      const { clock, waitMs } = this.#options;
+      if (clock.monotonic() - this.#toldAt >= waitMs) this.#writes = this.#told;
       return false;
     }
     this.#told = wanted;
-    this.#toldAt = now;
+    this.#toldAt = Infinity;
     return true;
+  }
+
+  /** Others can see what is told. */
+  announced(): void {
+    this.#toldAt = this.#options.clock.monotonic();
   }
 
   #checkReads(others: readonly OtherHost[]): void {

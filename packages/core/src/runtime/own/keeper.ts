@@ -139,6 +139,7 @@ export class Keeper {
     const { world, membership, incarnation, facts, formats } = this.#options;
     const told = encodeFacts({ ...facts, reads: formats.reads, writes: formats.told, isLeaving: this.#isLeaving });
     await insist(world, () => membership.announce({ incarnation, facts: told }));
+    formats.announced();
   }
 
   #look(): Promise<void> {
