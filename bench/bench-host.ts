@@ -7,14 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, makeClient } from "@dormouse/client";
 import { type AnyAgentDefinition, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
-import type { Mailbox, ObjectStore } from "@dormouse/core/ports";
 import { openHostFolder } from "@dormouse/local";
-
-/** What was handed to a port since the counter was made. */
-export interface Handed {
-  calls: number;
-  bytes: number;
-}
+import { countedMailbox, countedStore, type Handed } from "./counted.ts";
 
 export interface BenchHost {
   readonly client: Client;
@@ -53,39 +47,6 @@ export async function openBenchHost(
     await folder.close();
   };
   return { client, incarnation, toMailbox, toStore, close };
-}
-
-function count(handed: Handed, bytes: Uint8Array): void {
-  handed.calls += 1;
-  handed.bytes += bytes.length;
-}
-
-function countedMailbox(mailbox: Mailbox, handed: Handed): Mailbox {
-  return {
-    create: (partitions) => mailbox.create(partitions),
-    append: (partition, bytes) => {
-      count(handed, bytes);
-      return mailbox.append(partition, bytes);
-    },
-    barrier: (partition, bytes) => {
-      count(handed, bytes);
-      return mailbox.barrier(partition, bytes);
-    },
-    read: (partition, from) => mailbox.read(partition, from),
-    trim: (partition, below) => mailbox.trim(partition, below),
-  };
-}
-
-function countedStore(store: ObjectStore, handed: Handed): ObjectStore {
-  return {
-    get: (name) => store.get(name),
-    put: (name, bytes, condition) => {
-      count(handed, bytes);
-      return store.put(name, bytes, condition);
-    },
-    list: (prefix, options) => store.list(prefix, options),
-    delete: (names) => store.delete(names),
-  };
 }
 
 /** What a folder takes on disk, in bytes of allocated blocks. */

@@ -1,48 +1,39 @@
 /** Embedded asks per second, and how long one takes: so many in flight over 1,000 keys, and on one hot key. */
 import { counter } from "./agents.ts";
 import { type BenchHost, inFlight, inFolder, openBenchHost } from "./bench-host.ts";
-import { atLeast, atMost, type Figure, print, quantile } from "./figure.ts";
+import { atLeast, atMost, type Figure, print } from "./figure.ts";
+import { speed, type Speed } from "./speed.ts";
 
 const keys = 1_000;
 const seconds = 4;
-
-interface Speed {
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** Of all threads of this process. */
-  readonly cpuMicros: number;
-}
-
-/** Asks for some seconds; the first quarter warms up and is not counted. */
-async function speed({ client }: BenchHost, width: number, keyOf: (n: number) => string): Promise<Speed> {
-  const ask = (n: number): Promise<number> => client.agent(counter, keyOf(n)).ask({ type: "add" });
-  const probe = performance.now();
-  await inFlight(width * 4, width, ask);
-  const estimated = (width * 4 * 1_000) / (performance.now() - probe);
-  await inFlight(Math.ceil((estimated * seconds) / 4), width, ask);
-  const total = Math.ceil(estimated * seconds);
-  const begunMs = performance.now();
-  const begunCpu = process.cpuUsage();
-  const tookMs = await inFlight(total, width, ask);
-  const perSecond = (total * 1_000) / (performance.now() - begunMs);
-  const { user, system } = process.cpuUsage(begunCpu);
-  return { perSecond, p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99), cpuMicros: (user + system) / total };
-}
 
 interface Goals {
   readonly perSecondMin?: number;
   readonly p50MsMax?: number;
 }
 
-function figuresOf(what: string, measured: Speed, { perSecondMin, p50MsMax }: Goals = {}): Figure[] {
+/** Processor time of all threads of this process, in microseconds. */
+function cpuMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+function measureAsks({ client }: BenchHost, width: number, keyOf: (n: number) => string): Promise<Speed<number>> {
+  return speed({ client, width, keyOf, seconds, usage: cpuMicros });
+}
+
+function figuresOf(what: string, measured: Speed<number>, { perSecondMin, p50MsMax }: Goals = {}): Figure[] {
   const asks = { what: `${what}: asks`, value: measured.perSecond, unit: "per second" };
   const p50 = { what: `${what}: p50`, value: measured.p50Ms, unit: "ms" };
   return [
     perSecondMin === undefined ? asks : atLeast(perSecondMin, asks),
     p50MsMax === undefined ? p50 : atMost(p50MsMax, p50),
     { what: `${what}: p99`, value: measured.p99Ms, unit: "ms" },
-    { what: `${what}: processor time of an ask`, value: measured.cpuMicros, unit: "µs" },
+    {
+      what: `${what}: processor time of an ask`,
+      value: (measured.after - measured.before) / measured.asks,
+      unit: "µs",
+    },
   ];
 }
 
@@ -54,13 +45,13 @@ export async function measure(): Promise<Figure[]> {
     await inFlight(keys, 64, (n) => host.client.agent(counter, `${n}`).ask({ type: "add" }));
     const figures: Figure[] = [];
     for (const width of [1, 16, 64, 256]) {
-      const measured = await speed(host, width, (n) => `${n % keys}`);
+      const measured = await measureAsks(host, width, (n) => `${n % keys}`);
       figures.push(...figuresOf(`${width} in flight over 1,000 keys`, measured, goals[width]));
     }
-    figures.push(...figuresOf("64 in flight on one key", await speed(host, 64, () => "hot")));
+    figures.push(...figuresOf("64 in flight on one key", await measureAsks(host, 64, () => "hot")));
     await host.close();
     const production = await openBenchHost(folder, [counter], { freezeContexts: false });
-    const measured = await speed(production, 256, (n) => `${n % keys}`);
+    const measured = await measureAsks(production, 256, (n) => `${n % keys}`);
     figures.push(...figuresOf("256 in flight over 1,000 keys, freezeContexts off", measured));
     await production.close();
     return figures;

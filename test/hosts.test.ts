@@ -10,6 +10,7 @@ import { setImmediate as oneTurn } from "node:timers/promises";
 import { type Client, makeClient } from "@dormouse/client";
 import { makeAddress, partitionOf } from "@dormouse/core/protocol";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
+import type { Ports } from "@dormouse/core/ports";
 import { afterEach, expect, test } from "vitest";
 import { fromPromise, setup } from "xstate";
 import { counter } from "./agents/counter.ts";
@@ -51,10 +52,15 @@ class Cluster {
   readonly world: MemoryWorld = new MemoryWorld(realClock);
   readonly #hosts: Incarnation[] = [];
 
-  async host(name: string, settings: Settings = {}, agents: readonly AnyAgentDefinition[] = all): Promise<Host> {
+  async host(
+    name: string,
+    settings: Settings = {},
+    agents: readonly AnyAgentDefinition[] = all,
+    change: (ports: Ports) => Ports = (same) => same,
+  ): Promise<Host> {
     const incarnation = await startIncarnation({
       agents,
-      ports: this.world.open(name, { clock: realClock, entropy: realEntropy }),
+      ports: change(this.world.open(name, { clock: realClock, entropy: realEntropy })),
       name,
       partitions,
       settings,
@@ -106,6 +112,30 @@ test("each of three hosts owns its share, and every agent answers", async () => 
   expect(hosts.map((host) => host.owned()).reduce((sum, owned) => sum + owned)).toBe(partitions);
   for (const host of hosts) expect(host.owned()).toBeGreaterThan(0);
   expect(new Set(await addToAll(cluster.client(hosts[0]!)))).toEqual(new Set([1]));
+});
+
+test("a host that hands a partition on before it has read it is ready all the same", async () => {
+  const readable = Promise.withResolvers<void>();
+  const first = cluster.host("a", {}, all, (ports) => {
+    const { mailbox } = ports;
+    const late: Ports["mailbox"] = {
+      create: (count) => mailbox.create(count),
+      append: (partition, bytes) => mailbox.append(partition, bytes),
+      barrier: async (partition, bytes) => {
+        await readable.promise;
+        return mailbox.barrier(partition, bytes);
+      },
+      read: (partition, from) => mailbox.read(partition, from),
+      trim: (partition, below) => mailbox.trim(partition, below),
+    };
+    return { ...ports, mailbox: late };
+  });
+  const second = await cluster.host("b");
+  await cluster.until(() => second.incarnation.status().isReady && second.owned() > 0);
+  readable.resolve();
+  const one = await first;
+  await cluster.until(() => one.incarnation.status().isReady);
+  expect(one.owned() + second.owned()).toBe(partitions);
 });
 
 test("a host that joins under load gets its share, and nothing is lost, doubled or refused", async () => {

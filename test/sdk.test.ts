@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as sdk from "@dormouse/sdk";
 import { agent, type Ask, connect, reply, startHost } from "@dormouse/sdk";
+import * as operate from "@dormouse/sdk/operate";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { setup } from "xstate";
 
@@ -42,6 +43,14 @@ test("it has what a program needs, and no second way to start a host", () => {
   expect(Object.keys(sdk).toSorted()).toEqual([...names, "settingFacts", "startHost", "uuid"]);
 });
 
+test("operators have an entry of their own", () => {
+  const operating = ["checkStore", "connectOperator", "createApp"];
+  const options = ["defined", "environmentSource", "flagOf", "makeOption", "makeSecret", "namesOf", "optionFileError"];
+  const more = ["optionValueError", "partitionsOption", "placeOptions", "placesOf", "readOptionFile", "readOptions"];
+  const last = ["readValue", "textKind", "variableOf", "wantedOf"];
+  expect(Object.keys(operate).toSorted()).toEqual([...operating, ...options, ...more, ...last].toSorted());
+});
+
 describe("contexts are frozen", () => {
   test.for([
     { environment: "development", freezeContexts: undefined, isFrozen: true },
@@ -59,6 +68,23 @@ describe("contexts are frozen", () => {
       expect(await host.client.agent(mirror, "one").ask({ type: "isFrozen" })).toBe(isFrozen);
     },
   );
+});
+
+test("an app never has a number of partitions that none may have", async () => {
+  for (const partitions of [0, 1.5, 4_097]) {
+    const started = startHost({ agents: [mirror], store: `file:${folder}`, partitions });
+    await expect(started).rejects.toMatchObject({ kind: "invalid", code: "option.invalid" });
+  }
+  await (await startHost({ agents: [mirror], store: `file:${folder}`, partitions: 3 })).drain();
+});
+
+test("a folder's store is tried where it is, and one that is not there is not made", async () => {
+  await (await startHost({ agents: [mirror], store: `file:${folder}` })).drain();
+  const passed: string[] = [];
+  await operate.checkStore({ store: `file:${folder}`, passed: (check) => passed.push(check) });
+  expect(passed).toEqual(["create", "refuse-create", "swap", "refuse-stale", "concurrent-create"]);
+  const missing = operate.checkStore({ store: `file:${join(folder, "none")}` });
+  await expect(missing).rejects.toMatchObject({ kind: "unavailable", code: "folder.missing" });
 });
 
 test("without a host, an ask and a read are told the same, and what to do", async () => {

@@ -25,9 +25,9 @@ const packageImports: Readonly<Record<string, readonly string[]>> = {
   nats: ["core/ports"],
   client: ["core/protocol", "core/ports"],
   sdk: ["core", "core/ports", "core/protocol", "client", "local", "nats", "s3"],
-  cli: ["sdk", "client", "core", "core/protocol"],
+  cli: ["sdk", "sdk/operate", "client", "core", "core/protocol"],
   testing: ["core", "core/ports", "core/protocol", "local", "client"],
-  host: ["sdk", "client"],
+  host: ["sdk", "sdk/operate", "client"],
 };
 
 /** The rooms of core, in the order in which they may import each other: a file takes from its own and from earlier ones. */

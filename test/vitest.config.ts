@@ -33,6 +33,10 @@ export default defineConfig({
         ...sourceConditions,
         test: { name: "process", include: ["test/process/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 },
       },
+      {
+        ...sourceConditions,
+        test: { name: "cluster", include: ["test/cluster/**/*.test.ts"], testTimeout: 900_000 },
+      },
     ],
   },
 });

@@ -12,6 +12,7 @@ import * as client from "@dormouse/client";
 import * as core from "@dormouse/core";
 import * as local from "@dormouse/local";
 import * as sdk from "@dormouse/sdk";
+import * as operate from "@dormouse/sdk/operate";
 import * as testing from "@dormouse/testing";
 import * as servers from "@dormouse/testing/servers";
 import { expect, test } from "vitest";
@@ -27,6 +28,7 @@ const pages = ["README.md", ...readdirSync(join(root, "docs/guides")).map((name)
 /** The entry or module that each name comes from; of two with the same name, the first. */
 const origins = [
   ["@dormouse/sdk", sdk],
+  ["@dormouse/sdk/operate", operate],
   ["@dormouse/client", client],
   ["@dormouse/core", core],
   ["@dormouse/local", local],

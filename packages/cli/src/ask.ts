@@ -4,7 +4,7 @@ import { type Command, readEvent, sendOptionsOf, withUserAgent } from "./command
 export const ask: Command = {
   name: "ask",
   arguments: ["<type/key>", "<event-json>"],
-  options: ["store", "app", "timeout", "idempotency-key", "json"],
+  options: ["timeout", "idempotency-key", "json"],
   summary: "send an event and print the reply",
   help: "Waits for the machine's reply, which may come many steps later. A host must run.",
   async run(call) {

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import type { AgentRef, CallOptions, SendOptions } from "@dormouse/client";
 import { type AnyAgentDefinition, connect, type ConnectedClient, DormouseError } from "@dormouse/sdk";
+import type { Given } from "@dormouse/sdk/operate";
 import {
   checkUserKey,
   type Duration,
@@ -11,12 +12,14 @@ import {
   parseDuration,
 } from "@dormouse/core/protocol";
 import type { Output } from "./output.ts";
+import { type Environment, placeFlags, readPlaces } from "./places.ts";
 import { UsageError } from "./usage-error.ts";
 
 export interface Command {
   readonly name: string;
   /** The arguments, as the usage line shows them: optional ones, in brackets, last. */
   readonly arguments: readonly string[];
+  /** Those of a place, which all commands take, beside these. */
   readonly options: readonly OptionName[];
   /** One line, for the list of commands. */
   readonly summary: string;
@@ -26,12 +29,15 @@ export interface Command {
   run(call: Call): Promise<void>;
 }
 
-export type OptionName = "store" | "app" | "timeout" | "idempotency-key" | "state" | "status" | "from" | "to" | "json";
+export type OptionName = "timeout" | "idempotency-key" | "state" | "status" | "from" | "to" | "partitions" | "json";
 
 /** A command line, read. */
 export interface Call {
   readonly arguments: readonly string[];
   readonly options: { readonly [name in OptionName]?: string };
+  /** What the line says of where agents live. */
+  readonly placeFlags: Given;
+  readonly environment: Environment;
   readonly output: Output;
 }
 
@@ -41,8 +47,6 @@ export class Failed extends Error {
 }
 
 export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usage: string, meaning: string] } = {
-  store: ["--store <url>", 'where the agents live (default "file:./.dormouse")'],
-  app: ["--app <name>", 'the app whose agents they are (default "default")'],
   timeout: [
     "--timeout <duration>",
     "how long to wait, such as 500ms, 10s, 5m; the message stands (default for ask and start: 30s)",
@@ -55,6 +59,7 @@ export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usa
   status: ["--status <status>", "only agents of this status, as the list shows it (set-aside in one word)"],
   from: ["--from <number>", "the first step (default 1)"],
   to: ["--to <number>", "the last step (default: the newest)"],
+  partitions: ["--partitions <number>", "partitions of an app that is new, fixed for its life (default 32)"],
   json: ["--json", "print JSON, for programs"],
   help: ["--help", "print this"],
 };
@@ -63,11 +68,12 @@ export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usa
 export function readLine(
   command: Command,
   line: readonly string[],
-): Omit<Call, "output"> & { readonly isHelp: boolean } {
+): Omit<Call, "output" | "environment"> & { readonly isHelp: boolean } {
   const options: { [name: string]: { type: "string" | "boolean"; short?: string } } = {
     help: { type: "boolean", short: "h" },
   };
   for (const name of command.options) options[name] = { type: name === "json" ? "boolean" : "string" };
+  for (const [flag] of placeFlags) options[flag] = { type: "string" };
   const { values, positionals } = parse(line, options);
   const isHelp = values["help"] === true;
   const least = command.arguments.filter((name) => !name.startsWith("[")).length;
@@ -79,8 +85,13 @@ export function readLine(
       `one argument too many: ${positionals[command.arguments.length] ?? ""} (JSON with spaces needs quotes around it)`,
     );
   }
-  const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
-  return { arguments: positionals, options: Object.fromEntries(given) as Call["options"], isHelp };
+  const own = command.options.filter((name) => values[name] !== undefined);
+  return {
+    arguments: positionals,
+    options: Object.fromEntries(own.map((name) => [name, String(values[name])])),
+    placeFlags: Object.fromEntries(placeFlags.map(([flag, name]) => [name, values[flag]])),
+    isHelp,
+  };
 }
 
 function parse(
@@ -146,7 +157,7 @@ export interface AgentCall {
   readonly client: ConnectedClient;
 }
 
-/** Connects to the line's folder, for as long as `use` takes, with a ref on the agent that its first argument names. */
+/** Connects to where the line's agents live, for as long as `use` takes, with a ref on the agent that its first argument names. */
 export async function withAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
   const { type, key } = asUsage(() => parseAddress(call.arguments[0] ?? ""));
   await withClient(call, (client) => use({ ref: client.agent(type, key), client }));
@@ -158,13 +169,9 @@ export async function withUserAgent(call: Call, use: (agent: AgentCall) => Promi
   await withAgent(call, use);
 }
 
-/** Connects to the line's folder, for as long as `use` takes. */
+/** Connects to where the line's agents live, for as long as `use` takes. */
 export async function withClient(call: Call, use: (client: ConnectedClient) => Promise<void>): Promise<void> {
-  const { store, app } = call.options;
-  await using client = await connect({
-    ...(store === undefined ? {} : { store }),
-    ...(app === undefined ? {} : { app }),
-  });
+  await using client = await connect(readPlaces(call));
   await use(client);
 }
 

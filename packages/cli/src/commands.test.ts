@@ -139,6 +139,7 @@ async function dormouse(...line: readonly string[]): Promise<Ended> {
     stdout: { write: (text) => stdout.push(text) },
     stderr: { write: (text) => stderr.push(text) },
     isColourWanted: true,
+    environment: {},
   });
   return { code, stdout: stdout.join(""), stderr: stderr.join("") };
 }

@@ -2,6 +2,7 @@
 import { type AnyAgentDefinition, DormouseError, type Host, loadAgents, type Observed, startHost } from "@dormouse/sdk";
 import { exitModuleUnfit, exitStoreUnfit, type HostTask } from "./dev-task.ts";
 import { makeOutput, oneLine, type Output, wantsColour } from "./output.ts";
+import { readPlaces } from "./places.ts";
 
 /** Running effects begin anew in the next host, so a change need not wait for them. */
 const drainMs = 1_000;
@@ -34,7 +35,7 @@ async function main(task: HostTask): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-function startAgents({ store, app }: HostTask, agents: readonly AnyAgentDefinition[], output: Output): Promise<Host> {
+function startAgents({ placeFlags }: HostTask, agents: readonly AnyAgentDefinition[], output: Output): Promise<Host> {
   return startHost({
     agents,
     settings: { drainMs },
@@ -42,8 +43,7 @@ function startAgents({ store, app }: HostTask, agents: readonly AnyAgentDefiniti
       const text = describe(event, output);
       if (text !== undefined) output.result(text, event);
     },
-    ...(store === undefined ? {} : { store }),
-    ...(app === undefined ? {} : { app }),
+    ...readPlaces({ placeFlags, environment: process.env }),
   });
 }
 
@@ -58,7 +58,7 @@ async function runUntil(stop: AbortSignal, host: Host): Promise<void> {
 
 /** Held by another host, full, not writable, not ours: no edit of the module helps. */
 function isStoreUnfit(error: unknown): boolean {
-  return error instanceof DormouseError && /^(?:app|folder|mailbox|store)\./.test(error.code);
+  return error instanceof DormouseError && /^(?:app|config|folder|mailbox|nats|store)\./.test(error.code);
 }
 
 const stackLinesMax = 4;

@@ -1,10 +1,11 @@
 /** What `dev` tells the process that it starts, and what that process's end says. */
+import type { Given } from "@dormouse/sdk/operate";
 
 export interface HostTask {
   /** The absolute path. */
   readonly module: string;
-  readonly store: string | undefined;
-  readonly app: string | undefined;
+  /** What the line says of where agents live; what the environment says, the process finds in its own. */
+  readonly placeFlags: Given;
   readonly isJson: boolean;
 }
 

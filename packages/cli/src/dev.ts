@@ -11,6 +11,7 @@ import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Call, type Command, Failed } from "./command.ts";
 import { exitStoreUnfit, type HostTask } from "./dev-task.ts";
+import { readPlaces } from "./places.ts";
 import { SourceWatch } from "./source-watch.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -23,7 +24,7 @@ const drainMsMax = 15_000;
 export const dev: Command = {
   name: "dev",
   arguments: ["<module>"],
-  options: ["store", "app", "json"],
+  options: ["json"],
   summary: "run a module's agents, and start anew on each change of it",
   help:
     "The module exports one or more agents, each made by agent(...). They run in a host in a process of its own; when the " +
@@ -31,6 +32,8 @@ export const dev: Command = {
     "where they were. Ends with Ctrl-C.",
   async run(call) {
     const module = resolve(call.arguments[0] ?? "");
+    // What cannot be right is said once, before there is a host to start again and again.
+    readPlaces(call);
     if (!existsSync(module) || !statSync(module).isFile()) throw new UsageError(`there is no such module: ${module}`);
     const stop = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
@@ -64,8 +67,7 @@ async function runHost(call: Call, module: string, watch: SourceWatch, stop: Abo
 }
 
 function startHostProcess(call: Call, module: string): ChildProcess {
-  const { store, app, json } = call.options;
-  const task: HostTask = { module, store, app, isJson: json !== undefined };
+  const task: HostTask = { module, placeFlags: call.placeFlags, isJson: call.options.json !== undefined };
   // The channel is how the host notices that this process is gone, however it ended.
   return fork(hostEntry, [JSON.stringify(task)], { stdio: "inherit" });
 }

@@ -10,7 +10,7 @@ import { errorText, stepHeadText, thrownText } from "./step-text.ts";
 export const errors: Command = {
   name: "errors",
   arguments: ["[type]"],
-  options: ["store", "app", "timeout", "json"],
+  options: ["timeout", "json"],
   summary: "print agents that are set aside, damaged or failed, and steps that failed",
   help:
     "An agent is set aside when it would end its host again and again; what is sent to it is kept until it is resumed. A " +

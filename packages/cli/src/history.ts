@@ -6,7 +6,7 @@ import { UsageError } from "./usage-error.ts";
 export const history: Command = {
   name: "history",
   arguments: ["<type/key>"],
-  options: ["from", "to", "store", "app", "timeout", "json"],
+  options: ["from", "to", "timeout", "json"],
   summary: "print an agent's steps",
   help:
     "Each committed step: what it took, the state before and after, the effects that it began, what it sent, and its " +

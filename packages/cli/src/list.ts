@@ -5,12 +5,13 @@ import type { ConnectedClient } from "@dormouse/sdk";
 import { type Command, limitsOf, readType, withClient } from "./command.ts";
 import { oneLine, type Output } from "./output.ts";
 import { isInState, stateText } from "./state-text.ts";
+import { tableLines } from "./table.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const list: Command = {
   name: "list",
   arguments: ["[type]"],
-  options: ["state", "status", "store", "app", "timeout", "json"],
+  options: ["state", "status", "timeout", "json"],
   summary: "print the agents that there are",
   help:
     "Each with its status, its state, the number of its steps and of those that failed, sorted by address; children that " +
@@ -96,18 +97,12 @@ function tell(output: Output, agents: readonly ListedAgent[]): void {
     `${view.seq}`,
     `${view.errorCount}`,
   ]);
-  const titles = ["agent", "status", "state", "steps", "errors"];
-  const widths = titles.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd();
+  const [titles = "", ...rows] = tableLines(["agent", "status", "state", "steps", "errors"], cells);
   for (const [index, view] of agents.entries()) {
-    const row = line(cells[index] ?? []);
+    const row = rows[index] ?? "";
     const isWell = view.errorCount === 0 && !view.isSetAside && wellStatuses.has(view.status);
     const text = isWell ? row : output.paint("red", row);
     const { type, key } = parseAddress(view.agent);
-    output.result(index > 0 ? text : `${output.paint("dim", line(titles))}\n${text}`, { ...view, type, key });
+    output.result(index > 0 ? text : `${output.paint("dim", titles)}\n${text}`, { ...view, type, key });
   }
 }

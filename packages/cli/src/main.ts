@@ -10,4 +10,5 @@ process.exitCode = await runLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   isColourWanted: wantsColour(process.env),
+  environment: process.env,
 });

@@ -8,7 +8,7 @@ import { errorText, thrownText } from "./step-text.ts";
 export const read: Command = {
   name: "read",
   arguments: ["<type/key>"],
-  options: ["store", "app", "timeout", "json"],
+  options: ["timeout", "json"],
   summary: "print an agent's newest committed state",
   help: "The state is asked of the host, which must run.",
   async run(call) {

@@ -4,7 +4,7 @@ import { type Call, type Command, limitsOf, withAgent } from "./command.ts";
 export const resume: Command = {
   name: "resume",
   arguments: ["<type/key>"],
-  options: ["store", "app", "timeout", "json"],
+  options: ["timeout", "json"],
   summary: "take an agent back that was set aside",
   help:
     "The messages that were kept for it are taken, first of all the one it stumbled over: mend the agent before. Where an " +
@@ -15,7 +15,7 @@ export const resume: Command = {
 export const skip: Command = {
   name: "skip",
   arguments: ["<type/key>"],
-  options: ["store", "app", "timeout", "json"],
+  options: ["timeout", "json"],
   summary: "take an agent back without the message it stumbled over",
   help:
     "The message it stumbled over is dropped, the others that were kept for it are taken. Drops nothing where an agent was " +

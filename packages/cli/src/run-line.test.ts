@@ -19,6 +19,7 @@ async function run(...line: readonly string[]): Promise<Ended> {
     stdout: { write: (text) => stdout.push(text) },
     stderr: { write: (text) => stderr.push(text) },
     isColourWanted: true,
+    environment: {},
   });
   return { code, stdout: stdout.join(""), stderr: stderr.join("") };
 }
@@ -51,6 +52,17 @@ test.for([
   { line: ["resume", "counter"], says: "an address is" },
   { line: ["skip"], says: "<type/key> is missing" },
   { line: ["dev", "nothing.ts"], says: "no such module" },
+  { line: ["app"], says: "app is followed by create, status, drain" },
+  { line: ["app", "destroy"], says: "app is followed by create, status, drain" },
+  { line: ["store"], says: "store is followed by probe" },
+  { line: ["app", "drain"], says: "<host> is missing" },
+  { line: ["app", "status"], says: "name a mailbox" },
+  { line: ["app", "create", "--partitions", "2.5"], says: "--partitions must be a whole number from 1 to 4096" },
+  { line: ["app", "create", "--mailbox", "nats://127.0.0.1:1"], says: "name a store too" },
+  { line: ["read", "counter/x", "--mailbox", "localhost"], says: "a mailbox is named by a URL" },
+  { line: ["read", "counter/x", "--mailbox", "nats://x", "--nats-token", "hunter2"], says: "--nats-token" },
+  { line: ["read", "counter/x", "--store", "s3://bucket"], says: "a bucket goes with a mailbox" },
+  { line: ["read", "counter/x", "--nats-replicas", "7"], says: "--nats-replicas must be a whole number from 1 to 5" },
 ])("$line is wrong usage: exit code 2", async ({ line, says }) => {
   const { code, stdout, stderr } = await run(...line);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -58,18 +70,19 @@ test.for([
   expect(stderr).toContain("dormouse");
 });
 
-test.for(["", "dev", "start", "send", "ask", "read", "list", "history", "errors", "resume", "skip"])(
-  "help on %o is a result",
-  async (name) => {
-    const { code, stdout, stderr } = await run(...(name === "" ? [] : [name]), "--help");
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain(`dormouse ${name === "" ? "<command>" : name}`);
-  },
-);
+const names = "dev,start,send,ask,read,list,history,errors,resume,skip,app create,app status,app drain,store probe";
+
+test.for(["", ...names.split(",")])("help on %o is a result", async (name) => {
+  const { code, stdout, stderr } = await run(...(name === "" ? [] : name.split(" ")), "--help");
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toContain(`dormouse ${name === "" ? "<command>" : name}`);
+});
 
 test.for([
   { line: ["help"], says: "dormouse <command>" },
   { line: ["help", "send"], says: "usage: dormouse send" },
+  { line: ["help", "app", "drain"], says: "usage: dormouse app drain <host>" },
+  { line: ["help", "cluster"], says: "DORMOUSE_NATS_TOKEN_FILE" },
   { line: ["-h"], says: "dormouse <command>" },
   { line: ["send", "-h"], says: "usage: dormouse send" },
 ])("$line is help too", async ({ line, says }) => {

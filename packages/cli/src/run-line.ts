@@ -5,6 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { DormouseError } from "@dormouse/sdk";
+import { appCreate } from "./app-create.ts";
+import { appDrain } from "./app-drain.ts";
+import { appStatus } from "./app-status.ts";
 import { ask } from "./ask.ts";
 import { type Command, Failed, optionHelp, readLine } from "./command.ts";
 import { dev } from "./dev.ts";
@@ -12,29 +15,56 @@ import { errors } from "./errors.ts";
 import { history } from "./history.ts";
 import { list } from "./list.ts";
 import { makeOutput, type Sink } from "./output.ts";
+import { clusterHelp, type Environment, placeHelp } from "./places.ts";
 import { read } from "./read.ts";
 import { resume, skip } from "./resume.ts";
 import { send } from "./send.ts";
 import { start } from "./start.ts";
+import { storeProbe } from "./store-probe.ts";
 import { UsageError } from "./usage-error.ts";
 
-const commands: readonly Command[] = [dev, start, send, ask, read, list, history, errors, resume, skip];
+const commands: readonly Command[] = [
+  dev,
+  start,
+  send,
+  ask,
+  read,
+  list,
+  history,
+  errors,
+  resume,
+  skip,
+  appCreate,
+  appStatus,
+  appDrain,
+  storeProbe,
+];
 
 /** Errors of the call that only show once it is made. */
-const usageCodes = new Set(["store.url", "app.invalid", "app.mismatch"]);
+const usageCodes = new Set([
+  "app.invalid",
+  "app.mismatch",
+  "config.file",
+  "config.value",
+  "mailbox.url",
+  "option.invalid",
+  "store.url",
+]);
 
 export interface Streams {
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly isColourWanted: boolean;
+  readonly environment: Environment;
 }
 
 /** Does what a line says; resolves with the exit code. */
 export async function runLine(line: readonly string[], streams: Streams): Promise<number> {
-  const { stdout, stderr } = streams;
+  const { stdout, stderr, environment } = streams;
   const output = makeOutput({ ...streams, isJson: line.includes("--json") });
-  const [name, ...rest] = line[0] === "help" ? [...line.slice(1), "--help"] : line;
-  const command = commands.find((one) => one.name === name);
+  const words = line[0] === "help" ? [...line.slice(1), "--help"] : line;
+  const [name] = words;
+  const command = commandOf(words);
   try {
     if (name === "--version") {
       output.result(version(), { version: version() });
@@ -45,10 +75,14 @@ export async function runLine(line: readonly string[], streams: Streams): Promis
       (isAsked ? stdout : stderr).write(overview());
       return isAsked ? 0 : 2;
     }
-    if (command === undefined) throw new UsageError(`there is no command "${name}"`);
-    const { isHelp, ...call } = readLine(command, rest);
+    if (words.join(" ") === "cluster --help") {
+      stdout.write(clusterHelp());
+      return 0;
+    }
+    if (command === undefined) throw noCommand(words);
+    const { isHelp, ...call } = readLine(command, words.slice(command.name.split(" ").length));
     if (isHelp) stdout.write(helpOf(command));
-    else await command.run({ ...call, output });
+    else await command.run({ ...call, environment, output });
     return 0;
   } catch (error) {
     if (error instanceof Failed) return 1;
@@ -59,23 +93,34 @@ export async function runLine(line: readonly string[], streams: Streams): Promis
   }
 }
 
+/** The command whose name, of one word or two, begins the line. */
+function commandOf(words: readonly string[]): Command | undefined {
+  return commands.find(({ name }) => name === words.slice(0, name.split(" ").length).join(" "));
+}
+
+function noCommand([first = ""]: readonly string[]): UsageError {
+  const within = commands.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.slice(first.length + 1)] : []));
+  return new UsageError(
+    within.length === 0 ? `there is no command "${first}"` : `${first} is followed by ${within.join(", ")}`,
+  );
+}
+
 function overview(): string {
   return [
     "dormouse: agents that survive their process",
     "",
     ...commands.map((command) => `  ${[command.name, ...command.arguments].join(" ").padEnd(36)}${command.summary}`),
     "",
-    "dormouse <command> --help tells more of one.",
+    "dormouse <command> --help tells more of one; dormouse help cluster how NATS and a store are named.",
     "",
   ].join("\n");
 }
 
 function helpOf(command: Command): string {
-  const options = [...command.options, "help" as const].map((name) => {
-    const [usage, meaning] = optionHelp[name];
-    return `  ${usage.padEnd(28)}${meaning}`;
-  });
-  return [`usage: ${usageOf(command)}`, "", command.help, "", ...options, ""].join("\n");
+  const own = [...command.options, "help" as const].map((name) => optionHelp[name]);
+  const options = [...placeHelp, ...own].map(([usage, meaning]) => `  ${usage.padEnd(28)}${meaning}`);
+  const more = "Of a cluster, dormouse help cluster tells more options, and the variables of all.";
+  return [`usage: ${usageOf(command)}`, "", command.help, "", ...options, "", more, ""].join("\n");
 }
 
 function usageOf(command: Command): string {

@@ -4,7 +4,7 @@ import { type Command, readEvent, sendOptionsOf, withUserAgent } from "./command
 export const send: Command = {
   name: "send",
   arguments: ["<type/key>", "<event-json>"],
-  options: ["store", "app", "timeout", "idempotency-key", "json"],
+  options: ["timeout", "idempotency-key", "json"],
   summary: "put an event into an agent's mailbox; needs no host",
   help:
     "Ends when the mailbox holds the event durably: accepted, not yet taken. Without a host it is kept there until one " +

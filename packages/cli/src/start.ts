@@ -4,7 +4,7 @@ import { type Command, limitsOf, readJson, withUserAgent } from "./command.ts";
 export const start: Command = {
   name: "start",
   arguments: ["<type/key>", "[input-json]"],
-  options: ["store", "app", "timeout", "json"],
+  options: ["timeout", "json"],
   summary: "make an agent with its machine's input",
   help: "Makes the agent if there is none; one that is there keeps its state and input. A host must run.",
   async run(call) {

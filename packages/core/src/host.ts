@@ -281,6 +281,8 @@ class Host implements Incarnation {
       this.kill();
       throw error;
     }
+    // It may have been told to drain meanwhile.
+    if (this.#state !== "starting") return;
     this.#options.patience.lift();
     this.#state = "running";
     this.#settler.start();

@@ -1,4 +1,4 @@
-/** What a process without partitions needs: addresses, messages, sends, answers, reads. */
+/** What a process without partitions needs: addresses, messages, sends, answers, reads; and what operators ask and make. */
 export {
   type Address,
   checkName,
@@ -33,9 +33,11 @@ export { checkData } from "./format/codec/data.ts";
 export { formatOldest, type Writing } from "./format/codec/formats.ts";
 export { decodeFacts, formatFor, type HostFacts } from "./format/member.ts";
 export { type Body, encodeBatch, envelopeBytes, type Unnumbered } from "./format/message.ts";
-export { readApp } from "./runtime/app.ts";
+export { openApp, readApp } from "./runtime/app.ts";
 export { makeIds } from "./runtime/ids.ts";
 export { type HostRequest, type HostStatus, requestHost } from "./runtime/own/control.ts";
+export { type PartitionOwner, readOwners } from "./runtime/own/owners.ts";
+export { probeStore, type StoreCheck } from "./runtime/own/probe.ts";
 export { insist, pause } from "./runtime/insist.ts";
 export {
   type AgentPage,

@@ -26,8 +26,33 @@ export const realClock: Clock = {
       else callback();
     }
   },
-  turn: (callback) => void setImmediate(callback),
+  turn(callback) {
+    if (turns.length === 0) setImmediate(runTurns);
+    turns.push(callback);
+  },
 };
+
+/** What waits for the next tick. */
+let turns: (() => void)[] = [];
+
+/**
+ * All of a tick in one go. An immediate each would let promises run between them, and a connection sends what it was
+ * given when they do: dozens of small writes in place of one.
+ */
+function runTurns(): void {
+  const due = turns;
+  turns = [];
+  for (const callback of due) {
+    try {
+      callback();
+    } catch (error) {
+      // As fatal as in an immediate of its own, and no other's concern.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}
 
 /** Unguessable bytes from the operating system. */
 export const realEntropy: Entropy = {

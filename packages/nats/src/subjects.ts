@@ -54,14 +54,12 @@ export function askSubject(prefix: string, subject: string): string {
 
 /** Any text as one token, reversibly: bytes outside `[A-Za-z0-9_-]` are `~XX`. */
 export function encodeToken(text: string, escape: string = "~"): string {
-  if (/^[A-Za-z0-9_-]+$/.test(text)) return text;
-  let token = "";
-  for (const byte of utf8.encode(text)) {
-    const character = String.fromCharCode(byte);
-    token += /[A-Za-z0-9_-]/.test(character)
-      ? character
-      : `${escape}${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
+  // Run by run, since this is done for every notice that goes out.
+  const token = text.replaceAll(/[^A-Za-z0-9_-]+/g, (run) => {
+    let escaped = "";
+    for (const byte of utf8.encode(run)) escaped += escape + byte.toString(16).toUpperCase().padStart(2, "0");
+    return escaped;
+  });
   // No text but the empty one ends so: "~" is followed by two digits.
   return token === "" ? escape : token;
 }

@@ -6,17 +6,15 @@ import {
   type App,
   checkName,
   checkOptions,
-  decodeApp,
   decodeFacts,
   formatFor,
   formatOldest,
-  type HostFacts,
-  readApp,
   type Writing,
 } from "@dormouse/core/protocol";
-import type { Membership, ObjectStore } from "@dormouse/core/ports";
+import type { Membership } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
-import { type Cluster, openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { appIn, appOfCluster, appsOf } from "./known-app.ts";
 
 export interface ConnectOptions extends Places {
   /** Default `"default"`. */
@@ -117,34 +115,6 @@ async function connectToCluster(
   }
 }
 
-/** The app as the store has it, or else as a host tells. */
-async function appOfCluster(cluster: Cluster, membership: Membership, name: string): Promise<App> {
-  const store = cluster.store(name);
-  const app = store === undefined ? (await appsTold(membership))[0] : await appIn(store);
-  if (app !== undefined) return app;
-  throw store === undefined
-    ? new DormouseError(
-        "unavailable",
-        "app.no-host",
-        `no host of the app runs that could tell of it; start one, correct the name, or name the store too: app=${name}`,
-      )
-    : new DormouseError(
-        "invalid",
-        "app.mismatch",
-        `there is no such app on this store; start a host of it, or make it by "dormouse app create": app=${name}`,
-      );
-}
-
-/** What living hosts say of the app. */
-async function appsTold(membership: Membership): Promise<readonly App[]> {
-  return appsOf((await membership.alive()).map(({ facts }) => decodeFacts(facts)));
-}
-
-function appsOf(facts: readonly HostFacts[]): readonly App[] {
-  const told = facts.map(({ app }) => app).filter((bytes) => bytes !== undefined);
-  return told.map((bytes) => decodeApp(bytes, "what a host tells"));
-}
-
 /**
  * The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name, or read
  * nothing that it writes.
@@ -197,14 +167,6 @@ function otherApp(app: App, other: App): DormouseError {
 function tooNew({ name }: App): DormouseError {
   const text = "a host of the app cannot read what this client writes; upgrade all hosts, or use the release before";
   return new DormouseError("invalid", "client.too-new", `${text}: app=${name} writes=${formatOldest}`);
-}
-
-/** How long a store may fail to answer, in milliseconds. */
-const patienceMs = 10_000;
-
-function appIn(store: ObjectStore): Promise<App | undefined> {
-  const { signal } = new AbortController();
-  return readApp({ store, clock: realClock, entropy: realEntropy, signal, patience: { ms: patienceMs } });
 }
 
 function withHost(client: Client, isHostRunning: () => boolean): ConnectedClient {

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { DormouseError } from "@dormouse/core";
 import { optionError } from "@dormouse/core/protocol";
 import type { Elsewhere, ObjectStore, Ports } from "@dormouse/core/ports";
-import { realClock, realEntropy } from "@dormouse/local";
+import { openFolder, realClock, realEntropy } from "@dormouse/local";
 import type { NatsConnection, NatsOptions } from "@dormouse/nats";
 import type { S3Options } from "@dormouse/s3";
 import { scoped } from "./scoped.ts";
@@ -85,9 +85,9 @@ function withoutSecrets(url: unknown): string {
 /** A NATS and a bucket, with many apps in them. */
 export class Cluster {
   readonly #nats: NatsConnection;
-  readonly #store: { readonly store: ObjectStore; close(): Promise<void> } | undefined;
+  readonly #store: OpenStore | undefined;
 
-  constructor(nats: NatsConnection, store: { readonly store: ObjectStore; close(): Promise<void> } | undefined) {
+  constructor(nats: NatsConnection, store: OpenStore | undefined) {
     this.#nats = nats;
     this.#store = store;
   }
@@ -145,10 +145,26 @@ export async function openCluster(
   }
 }
 
-async function openBucket(
-  url: string,
-  s3: S3Settings | undefined,
-): Promise<{ readonly store: ObjectStore; close(): Promise<void> }> {
+/** A store that somebody has to close. */
+export interface OpenStore {
+  readonly store: ObjectStore;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an app's store alone, a folder that is there or a bucket.
+ *
+ * @throws DormouseError `invalid` (`store.url`); `unavailable` (`folder.missing`); as `openS3Store` does.
+ */
+export async function openStore({ store: url, s3 }: Pick<Places, "store" | "s3">, app: string): Promise<OpenStore> {
+  if (typeof url !== "string" || !url.startsWith("s3://")) {
+    return openFolder(folderOf(url), { clock: realClock, entropy: realEntropy, create: false });
+  }
+  const bucket = await openBucket(url, s3);
+  return { store: scoped(bucket.store, `${app}/`), close: () => bucket.close() };
+}
+
+async function openBucket(url: string, s3: S3Settings | undefined): Promise<OpenStore> {
   const { openS3Store } = await import("@dormouse/s3");
   const store = await openS3Store({ ...s3, url, clock: realClock, entropy: realEntropy });
   return { store, close: () => store.close() };

@@ -97,7 +97,7 @@ interface World {
 }
 
 const partitionsOfFolder = 8;
-const partitionsOfCluster = 32;
+export const partitionsOfCluster = 32;
 
 async function openWorld(options: HostOptions, app: string, name: string): Promise<World> {
   const place = placeOf(options);

@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DormouseError } from "@dormouse/sdk";
+import { variableOf, wantedOf } from "@dormouse/sdk/operate";
 import { afterAll, expect, test } from "vitest";
 import { type Config, readConfig, readLine } from "./config.ts";
 import { helpText } from "./help.ts";
-import { options, variableOf, wantedOf } from "./options.ts";
+import { options } from "./options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "dormouse-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -97,7 +98,11 @@ test.for([
   ["DORMOUSE_S3_ACCESS_KEY_ID", "id", /s3SecretAccessKey go together/],
   ["DORMOUSE_NATS_REPLICAS", "7", /must be a whole number from 1 to 5: given=7$/],
 ] as const)("%s=%s is refused, and said what it may be", ([variable, value, says]) => {
-  expect(refusalOf({ [variable]: value })).toMatchObject({ kind: "invalid", code: "config.value", message: says });
+  expect(refusalOf({ [variable]: value })).toMatchObject({
+    kind: "invalid",
+    code: "config.value",
+    message: expect.stringMatching(says) as string,
+  });
 });
 
 test("a host without agents is refused", () => {
@@ -150,7 +155,10 @@ test("unknown variables of ours are warned of, and stop nothing", () => {
 });
 
 test("an unknown flag is refused, and help and version are asked for", () => {
-  expect(refusalOf({}, ["--lgo-level", "info"])).toMatchObject({ code: "config.line", message: /--lgo-level/ });
+  expect(refusalOf({}, ["--lgo-level", "info"])).toMatchObject({
+    code: "config.line",
+    message: expect.stringMatching(/--lgo-level/) as string,
+  });
   expect(readLine(["--help"])).toEqual({ asks: "help" });
   expect(readLine(["-h"])).toEqual({ asks: "help" });
   expect(readLine(["--version"])).toEqual({ asks: "version" });

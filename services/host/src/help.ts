@@ -1,5 +1,6 @@
 /** What `dormouse-host --help` prints. */
-import { flagOf, type Option, options, variableOf, wantedOf } from "./options.ts";
+import { flagOf, type Option, variableOf, wantedOf } from "@dormouse/sdk/operate";
+import { options } from "./options.ts";
 
 export function helpText(): string {
   return [

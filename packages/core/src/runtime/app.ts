@@ -1,5 +1,7 @@
 /** The app's settings on the store: made once, agreed on by all. */
 import { DormouseError } from "../agent/errors.ts";
+import { partitionsMax } from "../agent/limits.ts";
+import { optionError } from "../agent/options.ts";
 import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
 import type { ObjectStore } from "../ports/index.ts";
@@ -13,9 +15,17 @@ export interface WantedApp {
   readonly partitionsDefault: number;
 }
 
-/** The app as it is, or made now. @throws DormouseError `invalid` (`app.mismatch`): the store holds another app. */
+/**
+ * The app as it is, or made now.
+ *
+ * @throws DormouseError `invalid` (`app.mismatch`: the store holds another app; `option.invalid`: so many partitions no
+ * app may have).
+ */
 export async function openApp(world: Storing, wanted: WantedApp): Promise<App> {
   const { name, birth, partitions, partitionsDefault } = wanted;
+  if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= partitionsMax)) {
+    throw optionError(`partitions is a whole number from 1 to ${partitionsMax}`, String(partitions));
+  }
   const made: App = { name, birth, partitions: partitions ?? partitionsDefault, hash: "fnv1a32", format: 1 };
   const written = await write(world, appKey, encodeApp(made), { if: "absent" });
   if (written.outcome === "stored") return made;

@@ -161,7 +161,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
 
   /**
    * Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out, or as much
-   * as credit allows: nobody who starts a host waits for a long backlog.
+   * as credit allows: nobody who starts a host waits for a long backlog. Also when it is stopped before: one that was handed
+   * on never reads what was in the mailbox, and its host would be starting for ever.
    */
   start(): Promise<void> {
     const isStarted = new Promise<void>((resolve) => (this.#started = resolve));
@@ -175,6 +176,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#reader.stop();
     this.#timers.stop();
     this.#entries.stop();
+    this.#started?.();
   }
 
   /** For good: the partition is given up (P4). */
@@ -609,7 +611,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       release();
       this.#letRun(activation, state);
       for (const { label, value } of outcome.logs) observe({ kind: "logged", agent, label, value });
-      for (const action of outcome.actions) this.#runAction(agent, action);
+      // What is owed, the next owner of a partition that was given up runs.
+      const isClosed = this.#entries.isClosed;
+      for (const action of outcome.actions) if (!isClosed || !action.isOwed) this.#runAction(agent, action);
       publishNotice(channel, app, agent, { seq: state.seq, emitted: outcome.emitted });
       observe({ kind: "released", agent, seq: state.seq });
     };
@@ -617,6 +621,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #letRun(activation: Activation, state: AgentState | undefined): void {
+    // Its effects and timers are the next owner's (P4).
+    if (this.#entries.isClosed) return;
     this.#arm(activation.agent, state === undefined ? undefined : earliestDue(state));
     this.#options.effects.reconcile(activation.agent, begunHere(activation, state));
   }

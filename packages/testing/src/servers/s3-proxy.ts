@@ -19,6 +19,8 @@ export interface S3Request {
   readonly url: string;
   /** The Host header. */
   readonly host: string;
+  /** All headers, by their names in lower case. */
+  readonly headers: Readonly<IncomingMessage["headers"]>;
   readonly body: Buffer;
   /** How many came, with this one. */
   readonly number: number;
@@ -71,8 +73,9 @@ export async function s3Proxy(options: S3ProxyOptions): Promise<S3Proxy> {
     const { method = "", url = "" } = incoming;
     count += 1;
     requests.push(`${method} ${url}`);
-    const request = { method, url, host: incoming.headers.host ?? "", body, number: count };
-    const forward = (): Promise<S3Answer> => ask(options.target, request, incoming.headers);
+    const { headers } = incoming;
+    const request = { method, url, host: headers.host ?? "", headers, body, number: count };
+    const forward = (): Promise<S3Answer> => ask(options.target, request, headers);
     const refused = options.secrets === undefined ? undefined : refusal(incoming, body, options.secrets);
     if (refused !== undefined) return void s3Faults.answer(403, refused)(forward, response);
     const at = waiting.findIndex((one) => one.method === method);

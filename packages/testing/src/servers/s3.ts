@@ -21,6 +21,12 @@ import { signingHeaders } from "./s3-signature.ts";
 export interface S3ServerOptions {
   /** What to start. Default: what `findS3` finds. */
   readonly found?: Found;
+  /**
+   * Where gofakes3 keeps objects; of other servers nothing is changed. In `"memory"` it forgets them when it is killed. From
+   * a `"file"` a read may now and then give another object's bytes while others write: fit for tests that kill the
+   * server, not for many clients at once. Default: `"file"`.
+   */
+  readonly storage?: "file" | "memory";
 }
 
 /** What `startS3` has started. */
@@ -83,7 +89,7 @@ export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> 
     case "url":
       return running(found.url);
     case "binary":
-      return started(await asProcess(found.path));
+      return started(await asProcess(found.path, options.storage ?? "file"));
     case "container":
       return started(await asContainer(found.image));
     case "nothing":
@@ -125,11 +131,17 @@ interface Begun {
   readonly close: () => Promise<void>;
 }
 
-async function asProcess(program: string): Promise<Begun> {
+async function asProcess(program: string, storage: "file" | "memory"): Promise<Begun> {
   const [port = 0] = await freePorts(1);
   const runner = await GuardedProcess.prepare({
     program,
-    args: (folder) => ["-quiet", "-host", `127.0.0.1:${port}`, "-backend", "bolt", "-bolt.db", join(folder, "s3.db")],
+    args: (folder) => [
+      "-quiet",
+      "-host",
+      `127.0.0.1:${port}`,
+      // Its bolt backend hands out bytes of a page that the next write may reuse.
+      ...(storage === "memory" ? ["-backend", "mem"] : ["-backend", "bolt", "-bolt.db", join(folder, "s3.db")]),
+    ],
   });
   return { port, runner, close: nothing };
 }
