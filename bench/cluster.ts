@@ -5,7 +5,7 @@ import { inFlight, inFolder, openBenchHost } from "./bench-host.ts";
 import { type BenchCluster, type ClusterUsage, inCluster } from "./cluster-process.ts";
 import { takeovers } from "./cluster-takeover.ts";
 import { atMost, type Figure, print, quantile } from "./figure.ts";
-import { speed, type Speed } from "./speed.ts";
+import { cpuMicros, speed, type Speed } from "./speed.ts";
 
 const keys = 1_000;
 const seconds = 3;
@@ -46,19 +46,23 @@ function splitOf(what: string, { asks: count, before, after }: Speed<ClusterUsag
     .map(([who, micros]) => ({ what: `${what}: processor time of an ask, ${who}`, value: micros / count, unit: "µs" }));
 }
 
-/** The embedded host on a folder, in this run: what the others' work on the machine does to both. */
-async function embedded(width: number): Promise<number> {
+/**
+ * Processor time of an ask of the embedded host on a folder, client included, in microseconds. Its rate would compare a
+ * disk that others use as well with servers that make nothing durable.
+ */
+async function embeddedMicros(width: number): Promise<number> {
   return inFolder(async (folder) => {
     const host = await openBenchHost(folder, [counter], { freezeContexts: false });
-    await inFlight(8 * keys, 64, (n) => host.client.agent(counter, manyKeys(n)).ask({ type: "add" }));
-    const { perSecond } = await speed({ client: host.client, width, keyOf: manyKeys, seconds, usage: () => undefined });
+    const { client } = host;
+    await inFlight(8 * keys, 64, (n) => client.agent(counter, manyKeys(n)).ask({ type: "add" }));
+    const measured = await speed({ client, width, keyOf: manyKeys, seconds, usage: cpuMicros });
     await host.close();
-    return perSecond;
+    return (measured.after - measured.before) / measured.asks;
   });
 }
 
 async function oneHost(): Promise<Figure[]> {
-  const alone = await embedded(256);
+  const alone = await embeddedMicros(256);
   return inCluster(async (cluster) => {
     await warm(cluster);
     const figures: Figure[] = [];
@@ -67,8 +71,13 @@ async function oneHost(): Promise<Figure[]> {
       const measured = await asks(cluster, width, manyKeys);
       figures.push(...figuresOf(what, measured));
       if (width !== 256) continue;
-      figures.push({ what: `${what}: asks`, value: measured.perSecond / alone, unit: "× the embedded host" });
-      figures.push(...splitOf(what, measured));
+      const split = splitOf(what, measured);
+      const all = split.reduce((sum, { value }) => sum + value, 0);
+      figures.push(...split, {
+        what: `${what}: processor time of an ask, all of them`,
+        value: all / alone,
+        unit: "× the embedded host",
+      });
     }
     for (const width of [1, 16, 64, 256, 1_024]) {
       const what = `${width.toLocaleString("en-US")} in flight on one key`;

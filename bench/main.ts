@@ -1,16 +1,33 @@
-/** Runs every program in a process of its own, and writes `RESULTS.md`: figures, goals, and the machine they are from. */
+/**
+ * Runs programs, each in a process of its own, and writes `RESULTS.md`: figures, goals, and the machine they are from.
+ * Those that are named, as in `npm run bench -- cluster`, or all; chapters of others then stay as they were.
+ */
 import { execFileSync } from "node:child_process";
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { availableParallelism, cpus, release, tmpdir, totalmem } from "node:os";
+import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Figure, format, median } from "./figure.ts";
 
-const programs = [
-  ["throughput", "Asks, embedded, on a folder"],
-  ["activation", "Cold activations, on a folder"],
-  ["growth", "A state that grows by 2 kB a turn, to 600 kB"],
-  ["memory", "Memory"],
-] as const;
+interface Program {
+  readonly program: string;
+  readonly title: string;
+  /** What a reader of the figures must know. */
+  readonly note?: string;
+}
+
+const programs: readonly Program[] = [
+  { program: "throughput", title: "Asks, embedded, on a folder" },
+  { program: "activation", title: "Cold activations, on a folder" },
+  { program: "growth", title: "A state that grows by 2 kB a turn, to 600 kB" },
+  { program: "memory", title: "Memory" },
+  {
+    program: "cluster",
+    title: "Cluster",
+    note: "Servers, hosts and client share the cores of this one machine: ratios and processor time say more than rates.",
+  },
+];
+
+const results = join(import.meta.dirname, "RESULTS.md");
 
 function run(program: string): readonly Figure[] {
   const path = join(import.meta.dirname, `${program}.ts`);
@@ -71,16 +88,44 @@ function machine(): string {
   return ["| | |", "|---|---|", ...rows.map(([what, value]) => `| ${what} | ${value} |`)].join("\n");
 }
 
-const chapters = programs.map(([program, title]) => {
+/** One program's figures; of one that was run by itself also when, since the table above is of another run. */
+function chapter({ program, title, note }: Program, isChosen: boolean): string {
   console.log(`${title} …`);
-  return `## ${title}\n\n\`bench/${program}.ts\`\n\n${table(run(program))}\n`;
-});
-const text = [
-  "# Results\n",
-  "Written by `npm run bench`; how each figure is taken is in [README.md](README.md). Goals are those of the first issue, for",
-  "2 shared cores; a run on a busy machine may miss what a quiet one meets.\n",
-  `${machine()}\n`,
-  ...chapters,
-].join("\n");
-writeFileSync(join(import.meta.dirname, "RESULTS.md"), text);
+  const date = new Date().toISOString().slice(0, 10);
+  const busy = (loadavg()[0] ?? 0).toFixed(1);
+  const when = `Run by itself: ${date}, commit ${commit()}, \`npm run bench -- ${program}\`; load average before it, of others' work: ${busy}.`;
+  const parts = [`## ${title}`, `\`bench/${program}.ts\``, isChosen ? when : undefined, note, table(run(program))];
+  return `${parts.filter((part) => part !== undefined).join("\n\n")}\n`;
+}
+
+/** What stands before the chapters. */
+function head(): string {
+  return [
+    "# Results\n",
+    "Written by `npm run bench`; how each figure is taken is in [README.md](README.md). Goals are those of the first issue, for",
+    "2 shared cores; a run on a busy machine may miss what a quiet one meets.\n",
+    `${machine()}\n`,
+  ].join("\n");
+}
+
+/** `RESULTS.md` with the chapters of these programs made anew. */
+function withChosen(names: readonly string[]): string {
+  const [top = "", ...old] = readFileSync(results, "utf8").split(/^(?=## )/m);
+  const chapters = programs.flatMap((one) => {
+    if (names.includes(one.program)) return [chapter(one, true)];
+    const kept = old.find((text) => text.startsWith(`## ${one.title}\n`));
+    return kept === undefined ? [] : [kept.trimEnd() + "\n"];
+  });
+  return [top.trimEnd() + "\n", ...chapters].join("\n");
+}
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.find((name) => programs.every(({ program }) => program !== name));
+if (unknown !== undefined) {
+  const known = programs.map(({ program }) => program).join(", ");
+  throw new Error(`no program has this name; name one of ${known}: name=${unknown}`);
+}
+const text =
+  chosen.length > 0 ? withChosen(chosen) : [head(), ...programs.map((one) => chapter(one, false))].join("\n");
+writeFileSync(results, text);
 console.log(text);

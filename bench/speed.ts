@@ -39,3 +39,9 @@ export async function speed<Usage>(options: SpeedOptions<Usage>): Promise<Speed<
   const perSecond = (asks * 1_000) / (performance.now() - begunMs);
   return { asks, perSecond, p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99), before, after: await usage() };
 }
+
+/** Processor time of all threads of this process, in microseconds. */
+export function cpuMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}

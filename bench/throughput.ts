@@ -2,7 +2,7 @@
 import { counter } from "./agents.ts";
 import { type BenchHost, inFlight, inFolder, openBenchHost } from "./bench-host.ts";
 import { atLeast, atMost, type Figure, print } from "./figure.ts";
-import { speed, type Speed } from "./speed.ts";
+import { cpuMicros, speed, type Speed } from "./speed.ts";
 
 const keys = 1_000;
 const seconds = 4;
@@ -10,12 +10,6 @@ const seconds = 4;
 interface Goals {
   readonly perSecondMin?: number;
   readonly p50MsMax?: number;
-}
-
-/** Processor time of all threads of this process, in microseconds. */
-function cpuMicros(): number {
-  const { user, system } = process.cpuUsage();
-  return user + system;
 }
 
 function measureAsks({ client }: BenchHost, width: number, keyOf: (n: number) => string): Promise<Speed<number>> {

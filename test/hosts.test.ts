@@ -138,6 +138,17 @@ test("a host that hands a partition on before it has read it is ready all the sa
   expect(one.owned() + second.owned()).toBe(partitions);
 });
 
+test("a host that was sealed is known to be over, also to one that starts later and never heard of it", async () => {
+  const first = await cluster.host("a");
+  const second = await cluster.host("b");
+  await cluster.until(() => first.incarnation.status().isReady && second.incarnation.status().isReady);
+  second.kill(false);
+  cluster.world.membershipSays(second.incarnation.id, "suspected");
+  await cluster.until(() => first.owned() === partitions);
+  const { membership } = cluster.world.open("later", { clock: realClock, entropy: realEntropy });
+  await expect.poll(() => membership.stateOf(second.incarnation.id)).toBe("dead");
+});
+
 test("a host that joins under load gets its share, and nothing is lost, doubled or refused", async () => {
   const first = await cluster.host("a");
   const client = cluster.client(first);

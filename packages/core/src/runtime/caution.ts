@@ -128,6 +128,10 @@ export class Caution {
       this.#doLater();
     }
     this.#isRunning = false;
+    // What the last of them asked for in turn, as an agent that is resumed does: nobody would come back for it.
+    this.#doLater();
+    // It may have found work to be done alone: that has idle's waiters wait on.
+    if (this.#queued.size > 0) return;
     for (const idle of this.#idleWaiters.splice(0)) idle();
   }
 

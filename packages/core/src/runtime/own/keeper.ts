@@ -195,16 +195,26 @@ export class Keeper {
 
   async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {
     const { world, incarnation, journal } = this.#options;
+    const seals = new Seals(world, incarnation);
     const claimant: Claimant = {
       world,
       incarnation,
       from: journal.next,
-      seals: new Seals(world, incarnation),
+      seals,
       objects: new RecordObjects(world),
       mayTakeFrom: (owner) => this.#mayTakeFrom(owner),
     };
     const claims = await Promise.all(partitions.map((partition) => this.#claimOne(claimant, partition)));
+    for (const sealed of seals.incarnations) this.#announceEnd(sealed);
     return claims.filter((owned) => owned !== undefined);
+  }
+
+  /**
+   * One that is sealed is over, whatever its process does. A host that starts later would believe it alive for seconds, and
+   * not take what others hand to it. For speed alone: whoever is not told finds it silent (W1).
+   */
+  #announceEnd(sealed: string): void {
+    this.#options.membership.leave(sealed).catch(() => undefined);
   }
 
   async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {

@@ -31,6 +31,11 @@ export class Seals {
     this.#by = by;
   }
 
+  /** Whose journals were to be sealed. */
+  get incarnations(): readonly string[] {
+    return [...this.#ends.keys()];
+  }
+
   /** The number of the journal's seal. */
   seal(incarnation: string, from: number): Promise<number> {
     const known = this.#ends.get(incarnation);
