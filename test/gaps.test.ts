@@ -18,14 +18,14 @@ test("a late copy of a given-up message is decided, also while the agent of the 
   const incarnation = await startIncarnation({ agents: [counter], ports, partitions: 1 });
   const client = makeClient({ app: incarnation.app, ports });
   const id = "01JD0000000000000000000000";
-  const opening = encodeBatch({ source: { kind: "stint", id, place: 0, floor: 1 }, envelopes: [] });
+  const opening = encodeBatch({ source: { kind: "stint", id, place: 0, floor: 1 }, envelopes: [] }, 1);
   const { sequence: place } = await ports.mailbox.append(zero, opening);
   const send = (n: number, floor: number, to: string) => {
     const event = { type: "add", by: n };
     const envelope = { n, id: `message-${n}`, to: to as never, body: { kind: "event", event } as const, sentAt: 0 };
     return ports.mailbox.append(
       zero,
-      encodeBatch({ source: { kind: "stint", id, place, floor }, envelopes: [envelope] }),
+      encodeBatch({ source: { kind: "stint", id, place, floor }, envelopes: [envelope] }, 1),
     );
   };
   await Promise.all([send(6, 6, "counter/cold"), send(5, 5, "counter/cold")]);

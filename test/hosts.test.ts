@@ -4,9 +4,11 @@
  * Method: hosts of their own on one world in memory, with the real clock; each waits for what hosts say of themselves,
  * never for a time. What the network may do to them is the simulator's.
  */
+import { crc32 } from "node:zlib";
 import { agent, type AnyAgentDefinition, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
 import { setImmediate as oneTurn } from "node:timers/promises";
 import { type Client, makeClient } from "@dormouse/client";
+import { makeAddress, partitionOf } from "@dormouse/core/protocol";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import type { Ports } from "@dormouse/core/ports";
 import { afterEach, expect, test } from "vitest";
@@ -243,3 +245,47 @@ test("a state of a newer version waits, with what is sent to its agent, for a ho
   expect(await k1.ask({ type: "add", by: 1 })).toBe(12);
   expect(again.incarnation.status().shelved).toBe(0);
 });
+
+/** The same object as a later release would write it, in a format that nobody here knows. */
+function inNewerFormat(bytes: Uint8Array | undefined): Uint8Array {
+  if (bytes === undefined) throw new Error("there is no such object");
+  const newer = Uint8Array.from(bytes);
+  newer[4] = 9;
+  new DataView(newer.buffer).setUint32(5, crc32(newer.subarray(9), crc32(newer.subarray(3, 5))));
+  return newer;
+}
+
+const k1 = makeAddress("counter", "k1");
+
+test.for([
+  ["an agent", "agents/counter/k1/head", "object.version", 111],
+  // Nothing of it is consumed, so the ask that was refused is taken too.
+  ["a partition", `partitions/${partitionOf(k1, partitions)}`, "partition.stopped", 112],
+] as const)(
+  "%s in a newer format waits, with what is sent, for a host that reads it",
+  async ([, name, code, count]) => {
+    const first = await cluster.host("first");
+    await addToAll(cluster.client(first));
+    await first.incarnation.drain();
+    const { world } = cluster;
+    const readable = world.objectBytes(name);
+    world.overwriteObject(name, inNewerFormat(readable));
+
+    const older = await cluster.host("older");
+    const agentOf = (host: Host, key: string) => cluster.client(host).agent(counter, key);
+    const refused = { code, message: expect.stringMatching(/a host that reads it/) };
+    await expect(agentOf(older, "k1").ask({ type: "add", by: 1 })).rejects.toMatchObject(refused);
+    await agentOf(older, "k1").send({ type: "add", by: 10 });
+    const elsewhere = Array.from({ length: 64 }, (_, n) => `k${n}`).find(
+      (key) => partitionOf(makeAddress("counter", key), partitions) !== partitionOf(k1, partitions),
+    );
+    expect(await agentOf(older, elsewhere ?? "").ask({ type: "add", by: 1 })).toBe(2);
+    expect(older.incarnation.status().quarantined).toBe(0);
+    await older.incarnation.drain();
+
+    world.overwriteObject(name, readable);
+    const newer = await cluster.host("newer");
+    expect(await agentOf(newer, "k1").ask({ type: "add", by: 100 })).toBe(count);
+    expect(newer.incarnation.status()).toMatchObject({ quarantined: 0, shelved: 0 });
+  },
+);

@@ -402,9 +402,12 @@ const app: App = { name: "default", birth: ulid(2), partitions: 8, hash: "fnv1a3
 
 const object = "object/of-a-test";
 
+/** The format of these files. */
+const format = 1;
+
 export const goldens: readonly Golden[] = [
   ...Object.entries(batches).map(([name, batch]) =>
-    golden(name, batch, encodeBatch(batch), decodeBatch, "envelope.shape"),
+    golden(name, batch, encodeBatch(batch, format), decodeBatch, "envelope.shape"),
   ),
   ...[
     { name: "record", value: record },
@@ -413,7 +416,7 @@ export const goldens: readonly Golden[] = [
     golden(
       name,
       { kind: "record", record: value },
-      encodeRecord(value),
+      encodeRecord(value, format),
       (bytes) => decodeJournalObject(bytes, object),
       "record.shape",
       unmarked,
@@ -422,14 +425,14 @@ export const goldens: readonly Golden[] = [
   golden(
     "seal",
     { kind: "seal", seal: { by: ulid(6), nonce } },
-    encodeSeal({ by: ulid(6), nonce }),
+    encodeSeal({ by: ulid(6), nonce }, format),
     (bytes) => decodeJournalObject(bytes, object),
     "seal.shape",
   ),
   golden(
     "trim-mark",
     { below: 11, nonce },
-    encodeTrimMark({ below: 11, nonce }),
+    encodeTrimMark({ below: 11, nonce }, format),
     (bytes) => decodeTrimMark(bytes, object),
     "trim.shape",
   ),
@@ -438,12 +441,12 @@ export const goldens: readonly Golden[] = [
     { name: "partition-elsewhere", value: partitionElsewhere },
     { name: "partition-free", value: freePartition },
   ].map(({ name, value }) =>
-    golden(name, value, encodePartition(value), (bytes) => decodePartition(bytes, object), "partition.shape"),
+    golden(name, value, encodePartition(value, format), (bytes) => decodePartition(bytes, object), "partition.shape"),
   ),
   golden(
     "bucket",
     partition.state.wakeUps,
-    encodeBucket(partition.state.wakeUps),
+    encodeBucket(partition.state.wakeUps, format),
     (bytes) => decodeBucket(bytes, object),
     "bucket.shape",
   ),
@@ -451,17 +454,23 @@ export const goldens: readonly Golden[] = [
     { name: "head-tombstone", value: tombstone },
     { name: "head-far", value: far },
   ].map(({ name, value }) =>
-    golden(name, value, encodeHead(value), (bytes) => decodeHead(bytes, object), "head.shape"),
+    golden(name, value, encodeHead(value, format), (bytes) => decodeHead(bytes, object), "head.shape"),
   ),
   {
-    ...golden("head", opened(head), encodeHead(head), (bytes) => opened(decodeHead(bytes, object)), "head.shape"),
+    ...golden(
+      "head",
+      opened(head),
+      encodeHead(head, format),
+      (bytes) => opened(decodeHead(bytes, object)),
+      "head.shape",
+    ),
     plain: (bytes) => withHeader(bytes, encodeValue(opened(decodeHead(bytes, object)))),
   },
   {
     ...golden(
       "chapter",
       { kind: "chapter", ...opened(chapter) },
-      encodeChapter(chapter),
+      encodeChapter(chapter, format),
       (bytes) => opened(decodeChapter(bytes, object)),
       "chapter.shape",
     ),
@@ -470,12 +479,12 @@ export const goldens: readonly Golden[] = [
   golden(
     "base",
     stateBefore,
-    packBase(stateBefore).bytes,
+    packBase(stateBefore, format).bytes,
     (bytes) => decodeBase(bytes, object),
     "base.shape",
     decompressed,
   ),
-  golden("piece", history, encodePiece(pack), (bytes) => decodePiece(bytes, object), "steps.shape", unmarked),
+  golden("piece", history, encodePiece(pack, format), (bytes) => decodePiece(bytes, object), "steps.shape", unmarked),
   golden("app", app, encodeApp(app), (bytes) => decodeApp(bytes, object), "app.unreadable"),
 ];
 

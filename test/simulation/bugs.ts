@@ -11,9 +11,13 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-export interface Bug {
+/** A change of the sources, as a file that `git apply` takes. */
+export interface Patch {
   readonly name: string;
   readonly file: string;
+}
+
+export interface Bug extends Patch {
   readonly text: string;
   /** The invariants that it breaks, as its author thinks. */
   readonly breaks: string;
@@ -56,14 +60,15 @@ function readBug(name: string, file: string): Bug {
 }
 
 /**
- * Puts the bug into the tree at `cwd`, or only looks whether that is possible.
+ * Puts the patch into the tree at `cwd`, or only looks whether that is possible.
  *
  * @throws Error if it does not fit the sources there.
  */
-export function apply({ name, file }: Bug, cwd: string, isTried: boolean = false): void {
+export function apply({ name, file }: Patch, cwd: string, isTried: boolean = false): void {
   // Inside a repository, paths would be those of the repository.
   const env = isTried ? process.env : { ...process.env, GIT_CEILING_DIRECTORIES: dirname(cwd) };
   const given = ["apply", ...(isTried ? ["--check"] : []), file];
   const { status, stderr, error } = spawnSync("git", given, { cwd, env, encoding: "utf8" });
-  if (status !== 0) throw new Error(`the bug does not fit the sources any more: ${name}: ${stderr}`, { cause: error });
+  if (status !== 0)
+    throw new Error(`the patch does not fit the sources any more: ${name}: ${stderr}`, { cause: error });
 }

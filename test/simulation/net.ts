@@ -9,12 +9,12 @@
  * Exit code 1 if one is not found in the seeds it is allowed.
  */
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { apply, type Bug, type Finding, readBugs, root } from "./bugs.ts";
+import { type Bug, type Finding, readBugs } from "./bugs.ts";
+import { plant } from "./plant.ts";
 
 const { values } = parseArgs({
   options: {
@@ -30,30 +30,8 @@ const end = "<!-- end -->";
 /** A process that says nothing for so long stands still, which is a finding too. */
 const silenceMs = 90_000;
 
-/** A copy of what the simulator runs on, with the bug in it; libraries are linked. */
-function plant(bug: Bug): string {
-  const tree = mkdtempSync(join(tmpdir(), "dormouse-bug-"));
-  const libraries = join(root, "node_modules");
-  mkdirSync(join(tree, "node_modules/@dormouse"), { recursive: true });
-  for (const name of readdirSync(libraries)) {
-    if (name !== "@dormouse") symlinkSync(join(libraries, name), join(tree, "node_modules", name));
-  }
-  for (const name of ["core", "local", "client", "testing"]) {
-    cpSync(join(root, "packages", name), join(tree, "packages", name), { recursive: true, filter: isSource });
-    symlinkSync(join(tree, "packages", name), join(tree, "node_modules/@dormouse", name));
-  }
-  cpSync(join(root, "test/simulation"), join(tree, "test/simulation"), { recursive: true, filter: isSource });
-  cpSync(join(root, "package.json"), join(tree, "package.json"));
-  apply(bug, tree);
-  return tree;
-}
-
-function isSource(path: string): boolean {
-  return !["dist", "node_modules"].includes(basename(path));
-}
-
 async function hunt(bug: Bug, seedsMax: number): Promise<Finding | undefined> {
-  const tree = plant(bug);
+  const tree = plant(bug, { others: ["test/simulation"] });
   try {
     return await firstViolation(tree, seedsMax, bug.name);
   } finally {

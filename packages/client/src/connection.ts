@@ -16,6 +16,7 @@ import {
   DormouseError,
   envelopeBytes,
   eventBytesMax,
+  formatOldest,
   keyBytesMax,
   makeIds,
   type MessageId,
@@ -26,6 +27,7 @@ import {
   type StateView,
   requestRead,
   type Unnumbered,
+  type Writing,
 } from "@dormouse/core/protocol";
 import type { Cancel, Channel, Clock, Entropy, Mailbox, Acceptance, Unsubscribe } from "@dormouse/core/ports";
 import { type Call, Calls, type Limits, timeoutError } from "./calls.ts";
@@ -46,6 +48,8 @@ export interface ConnectionOptions {
   readonly checkHost?: () => void;
   /** Throws if nothing may be sent any more: the app is another by now. */
   readonly checkApp?: () => void;
+  /** What the app's hosts read. Default: the oldest format of this release, which those of the release before read too. */
+  readonly formats?: Writing;
 }
 
 export interface AskLimits extends Limits {
@@ -82,6 +86,7 @@ export class Connection {
   readonly #ports: ClientPorts;
   readonly #checkHost: () => void;
   readonly #checkApp: () => void;
+  readonly #formats: Writing;
   readonly #life = new AbortController();
   readonly #newId: () => string;
   readonly #replyTo: string;
@@ -94,11 +99,12 @@ export class Connection {
   readonly #seen = new Map<Address, number>();
   readonly #unsubscribe: Unsubscribe;
 
-  constructor({ app, ports, checkHost, checkApp }: ConnectionOptions) {
+  constructor({ app, ports, checkHost, checkApp, formats }: ConnectionOptions) {
     this.app = app;
     this.#ports = ports;
     this.#checkHost = checkHost ?? (() => undefined);
     this.#checkApp = checkApp ?? (() => undefined);
+    this.#formats = formats ?? { writes: formatOldest };
     this.#newId = makeIds(ports);
     this.#calls = new Calls(ports.clock);
     this.#replyTo = `${app.birth}/reply/${this.#newId()}`;
@@ -285,7 +291,8 @@ export class Connection {
     const partition = partitionOf(agent, this.app.partitions);
     let stint = this.#stints.get(partition);
     if (stint === undefined || stint.isStale(stintSilenceMsMax)) {
-      stint = new Stint({ id: this.#newId(), partition, ...this.#ports, signal: this.#life.signal });
+      const { signal } = this.#life;
+      stint = new Stint({ id: this.#newId(), partition, ...this.#ports, signal, formats: this.#formats });
       this.#stints.set(partition, stint);
     }
     return stint;

@@ -14,6 +14,7 @@ import {
   type Partition,
   Publisher,
   type Unnumbered,
+  type Writing,
 } from "@dormouse/core/protocol";
 import type { Clock, Entropy, Mailbox, Acceptance } from "@dormouse/core/ports";
 
@@ -24,6 +25,7 @@ export interface StintOptions {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly signal: AbortSignal;
+  readonly formats: Writing;
 }
 
 /** Told once: where the mailbox holds it, or why it was given up. */
@@ -109,8 +111,9 @@ export class Stint {
     this.#waiting.push(waiting);
     if (this.#isOpening) return;
     this.#isOpening = true;
-    const { id, partition, mailbox } = this.#options;
-    const opening = encodeBatch({ source: { kind: "stint", id, place: 0, floor: 1 }, envelopes: [] });
+    const { id, partition, mailbox, formats } = this.#options;
+    const source = { kind: "stint", id, place: 0, floor: 1 } as const;
+    const opening = encodeBatch({ source, envelopes: [] }, formats.writes);
     const opened = ({ sequence: place }: Acceptance): void => {
       const publisher = new Publisher({ ...this.#options, source: (floor) => ({ kind: "stint", id, place, floor }) });
       this.#publisher = publisher;

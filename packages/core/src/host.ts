@@ -13,7 +13,7 @@ import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import { type App, encodeApp } from "./format/app.ts";
-import { formatNewest } from "./format/member.ts";
+import { formatNewest, formatOldest } from "./format/codec/formats.ts";
 import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
@@ -27,6 +27,7 @@ import { insist, type World } from "./runtime/insist.ts";
 import { Journal } from "./runtime/journal.ts";
 import type { Owned } from "./runtime/own/claim.ts";
 import { type HostStatus, serveControl } from "./runtime/own/control.ts";
+import { HostFormats } from "./runtime/own/host-formats.ts";
 import { Keeper } from "./runtime/own/keeper.ts";
 import { probeStore } from "./runtime/own/probe.ts";
 import { serveStopped } from "./runtime/own/stopped.ts";
@@ -119,7 +120,14 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   checkName("app", name);
   const life = new AbortController();
   const patience = new HostPatience(options.ports.clock, observe);
-  const world: World = { ...options.ports, signal: life.signal, patience };
+  const { clock } = options.ports;
+  const formats = new HostFormats({
+    clock,
+    waitMs: settings.settleRoundMs,
+    oldest: formatOldest,
+    newest: formatNewest,
+  });
+  const world: World = { ...options.ports, signal: life.signal, patience, formats };
   const newId = makeIds(options.ports);
   const id = newId();
   await probeStore(world, id);
@@ -135,6 +143,7 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
     world,
     life,
     patience,
+    formats,
     settings,
     observe,
     registry,
@@ -155,6 +164,7 @@ interface HostOptions {
   readonly world: World;
   readonly life: AbortController;
   readonly patience: HostPatience;
+  readonly formats: HostFormats;
   readonly settings: ResolvedSettings;
   readonly observe: Observe;
   readonly registry: Registry;
@@ -249,7 +259,8 @@ class Host implements Incarnation {
       incarnation: options.id,
       app: options.app,
       journal: this.#journal,
-      facts: { name: options.name, format: formatNewest, types: registry.versions(), app: encodeApp(options.app) },
+      facts: { name: options.name, types: registry.versions(), app: encodeApp(options.app) },
+      formats: options.formats,
       roundMs: settings.settleRoundMs,
       graceMs: settings.drainMs,
       owned: () => [...this.#held.keys()],
@@ -422,6 +433,8 @@ class Host implements Incarnation {
     if (this.#state !== "running") return `the host is ${this.#state}`;
     const behind = held.filter(({ isCaughtUp }) => !isCaughtUp).length;
     if (behind > 0) return `it reads what waited in ${behind} partitions`;
+    const still = held.filter(({ loop }) => loop.standsStill !== undefined).length;
+    if (still > 0) return `${still} partitions hold messages in a newer format than this host reads; update it`;
     if (this.#keeper.awaited > 0) return `other hosts are still to hand over ${this.#keeper.awaited} partitions`;
     if (this.#refusals.size > 0) return `${this.#refusals.size} partitions cannot be read`;
     return this.#options.patience.reason();

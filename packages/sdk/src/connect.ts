@@ -2,11 +2,19 @@
 import { hostname } from "node:os";
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError } from "@dormouse/core";
-import { type App, checkName, checkOptions } from "@dormouse/core/protocol";
+import {
+  type App,
+  checkName,
+  checkOptions,
+  decodeFacts,
+  formatFor,
+  formatOldest,
+  type Writing,
+} from "@dormouse/core/protocol";
 import type { Membership } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
 import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
-import { appIn, appOfCluster, appsTold } from "./known-app.ts";
+import { appIn, appOfCluster, appsOf } from "./known-app.ts";
 
 export interface ConnectOptions extends Places {
   /** Default `"default"`. */
@@ -94,6 +102,7 @@ async function connectToCluster(
       app,
       ports,
       checkApp: () => hosts.check(),
+      formats: hosts,
       closed: async () => {
         hosts.close();
         await cluster.close();
@@ -106,9 +115,13 @@ async function connectToCluster(
   }
 }
 
-/** The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name. */
-class HostsSeen {
+/**
+ * The hosts of an app as a client sees them; it is refused when they come to be of another app under the same name, or read
+ * nothing that it writes.
+ */
+class HostsSeen implements Writing {
   count = 0;
+  writes: number = formatOldest;
   readonly #membership: Membership;
   readonly #app: App;
   readonly #stop: () => void;
@@ -121,13 +134,17 @@ class HostsSeen {
   }
 
   async look(): Promise<void> {
-    const told = await appsTold(this.#membership);
+    const facts = (await this.#membership.alive()).map((member) => decodeFacts(member.facts));
+    const told = appsOf(facts);
     this.count = told.length;
     const other = told.find(({ birth }) => birth !== this.#app.birth);
-    this.#problem = other === undefined ? undefined : otherApp(this.#app, other);
+    const format = formatFor(facts);
+    this.writes = format ?? formatOldest;
+    if (other !== undefined) this.#problem = otherApp(this.#app, other);
+    else this.#problem = format === undefined ? tooNew(this.#app) : undefined;
   }
 
-  /** @throws DormouseError `invalid` (`app.mismatch`). */
+  /** @throws DormouseError `invalid` (`app.mismatch`, `client.too-new`). */
   check(): void {
     if (this.#problem !== undefined) throw this.#problem;
   }
@@ -145,6 +162,11 @@ function otherApp(app: App, other: App): DormouseError {
       `stores; connect again: app=${app.name} partitions=${app.partitions} birth=${app.birth} ` +
       `hosts' partitions=${other.partitions} birth=${other.birth}`,
   );
+}
+
+function tooNew({ name }: App): DormouseError {
+  const text = "a host of the app cannot read what this client writes; upgrade all hosts, or use the release before";
+  return new DormouseError("invalid", "client.too-new", `${text}: app=${name} writes=${formatOldest}`);
 }
 
 function withHost(client: Client, isHostRunning: () => boolean): ConnectedClient {

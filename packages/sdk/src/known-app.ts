@@ -1,6 +1,6 @@
 /** What is known of an app without being its host: by its store, or by what its hosts tell. */
 import { DormouseError } from "@dormouse/core";
-import { type App, decodeApp, decodeFacts, readApp } from "@dormouse/core/protocol";
+import { type App, decodeApp, decodeFacts, type HostFacts, readApp } from "@dormouse/core/protocol";
 import type { Membership, ObjectStore } from "@dormouse/core/ports";
 import type { Cluster } from "./drivers.ts";
 import { withStore } from "./store-world.ts";
@@ -28,9 +28,13 @@ export async function appOfCluster(cluster: Cluster, membership: Membership, nam
 }
 
 /** What living hosts say of the app. */
-export async function appsTold(membership: Membership): Promise<readonly App[]> {
-  const members = await membership.alive();
-  const told = members.map(({ facts }) => decodeFacts(facts).app).filter((bytes) => bytes !== undefined);
+async function appsTold(membership: Membership): Promise<readonly App[]> {
+  return appsOf((await membership.alive()).map(({ facts }) => decodeFacts(facts)));
+}
+
+/** The app as these hosts tell it; those that do not are left out. */
+export function appsOf(facts: readonly Pick<HostFacts, "app">[]): readonly App[] {
+  const told = facts.map(({ app }) => app).filter((bytes) => bytes !== undefined);
   return told.map((bytes) => decodeApp(bytes, "what a host tells"));
 }
 

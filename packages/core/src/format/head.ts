@@ -107,10 +107,8 @@ function nameFrom(lane: LaneKey, to: Address): string {
   return app === undefined ? to : fullAddress(app, to);
 }
 
-const version = 1;
-
-export function encodeHead(head: Head): Uint8Array {
-  return wrap("head", version, encodeValue(head));
+export function encodeHead(head: Head, format: number): Uint8Array {
+  return wrap("head", format, encodeValue(head));
 }
 
 /** @throws DormouseError `corrupt`, naming the object: its agent is quarantined, no other. */
@@ -122,9 +120,9 @@ export function decodeHead(bytes: Uint8Array, name: string): Head {
 }
 
 /** Always compressed: a base is large, read seldom and kept long. */
-export function packBase(state: AgentState): Pack {
+export function packBase(state: AgentState, format: number): Pack {
   const encoded = encodeValue(state);
-  return { bytes: wrap("base", version, compress(encoded)), unpacked: encoded.length };
+  return { bytes: wrap("base", format, compress(encoded)), unpacked: encoded.length };
 }
 
 export function decodeBase(bytes: Uint8Array, name: string): AgentState {
@@ -134,8 +132,8 @@ export function decodeBase(bytes: Uint8Array, name: string): AgentState {
   return state;
 }
 
-export function encodeChapter(chapter: Chapter): Uint8Array {
-  return wrap("chapter", version, encodeValue({ kind: "chapter", ...chapter }));
+export function encodeChapter(chapter: Chapter, format: number): Uint8Array {
+  return wrap("chapter", format, encodeValue({ kind: "chapter", ...chapter }));
 }
 
 export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
@@ -145,8 +143,8 @@ export function decodeChapter(bytes: Uint8Array, name: string): Chapter {
   return chapter;
 }
 
-export function encodePiece({ bytes }: Pack): Uint8Array {
-  return wrap("chapter", version, bytes);
+export function encodePiece({ bytes }: Pack, format: number): Uint8Array {
+  return wrap("chapter", format, bytes);
 }
 
 /** @throws DormouseError `corrupt`, naming the object. */

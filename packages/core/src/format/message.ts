@@ -91,10 +91,8 @@ export type Body =
   | { readonly kind: "stop"; readonly parent: Address }
   | { readonly kind: "command"; readonly command: "terminate" | "remove" | "resume" | "skip" };
 
-const version = 1;
-
-export function encodeBatch(batch: Batch): Uint8Array {
-  return wrap("envelope", version, encodeValue(batch));
+export function encodeBatch(batch: Batch, format: number): Uint8Array {
+  return wrap("envelope", format, encodeValue(batch));
 }
 
 /**

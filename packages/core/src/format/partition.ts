@@ -148,10 +148,8 @@ export interface Quarantine {
   readonly messageId?: string;
 }
 
-const version = 1;
-
-export function encodePartition(object: PartitionObject): Uint8Array {
-  return wrap("partition", version, encodeValue(object));
+export function encodePartition(object: PartitionObject, format: number): Uint8Array {
+  return wrap("partition", format, encodeValue(object));
 }
 
 /** @throws DormouseError `corrupt`, naming the object: its partition stops, since nobody can know what it held. */
@@ -224,8 +222,8 @@ export function emptyPartitionState(): PartitionState {
 }
 
 /** The wake-ups of one bucket object. */
-export function encodeBucket(wakeUps: ReadonlyMap<Address, number>): Uint8Array {
-  return wrap("bucket", version, encodeValue(wakeUps));
+export function encodeBucket(wakeUps: ReadonlyMap<Address, number>, format: number): Uint8Array {
+  return wrap("bucket", format, encodeValue(wakeUps));
 }
 
 /** @throws DormouseError `corrupt`, naming the object. */

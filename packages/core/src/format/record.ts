@@ -136,15 +136,13 @@ export interface TrimMark {
   readonly nonce: Uint8Array;
 }
 
-const version = 1;
-
 /** Compressed when it is large: an event and the change it made repeat each other (D8). */
-export function encodeRecord(record: JournalRecord): Uint8Array {
-  return wrap("record", version, compressLarge(encodeValue(record)));
+export function encodeRecord(record: JournalRecord, format: number): Uint8Array {
+  return wrap("record", format, compressLarge(encodeValue(record)));
 }
 
-export function encodeSeal(seal: Seal): Uint8Array {
-  return wrap("seal", version, encodeValue(seal));
+export function encodeSeal(seal: Seal, format: number): Uint8Array {
+  return wrap("seal", format, encodeValue(seal));
 }
 
 /** @throws DormouseError `corrupt`, naming the object and the check that failed. */
@@ -160,8 +158,8 @@ export function decodeJournalObject(bytes: Uint8Array, name: string): JournalObj
   return { kind: "record", record: value };
 }
 
-export function encodeTrimMark(mark: TrimMark): Uint8Array {
-  return wrap("trim", version, encodeValue(mark));
+export function encodeTrimMark(mark: TrimMark, format: number): Uint8Array {
+  return wrap("trim", format, encodeValue(mark));
 }
 
 /** @throws DormouseError `corrupt`, naming the object. */

@@ -5,7 +5,7 @@ import { optionError } from "../agent/options.ts";
 import { type App, decodeApp, encodeApp } from "../format/app.ts";
 import { appKey } from "../format/keys.ts";
 import type { ObjectStore } from "../ports/index.ts";
-import { insist, type World, write } from "./insist.ts";
+import { insist, type Storing, type Waiting, write } from "./insist.ts";
 
 export interface WantedApp {
   readonly name: string;
@@ -21,7 +21,7 @@ export interface WantedApp {
  * @throws DormouseError `invalid` (`app.mismatch`: the store holds another app; `option.invalid`: so many partitions no
  * app may have).
  */
-export async function openApp(world: World, wanted: WantedApp): Promise<App> {
+export async function openApp(world: Storing, wanted: WantedApp): Promise<App> {
   const { name, birth, partitions, partitionsDefault } = wanted;
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= partitionsMax)) {
     throw optionError(`partitions is a whole number from 1 to ${partitionsMax}`, String(partitions));
@@ -50,9 +50,7 @@ function mismatch(what: string): DormouseError {
 }
 
 /** `undefined` if no app was made here. */
-export async function readApp(
-  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
-): Promise<App | undefined> {
+export async function readApp(world: Waiting & { readonly store: Pick<ObjectStore, "get"> }): Promise<App | undefined> {
   const object = await insist(world, () => world.store.get(appKey));
   return object === undefined ? undefined : decodeApp(object.bytes, appKey);
 }

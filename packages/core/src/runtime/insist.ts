@@ -1,15 +1,25 @@
 /** Calls to ports that must come to an end: repeated with growing pauses until the world answers or the host gives up. */
 import { DormouseError } from "../agent/errors.ts";
+import type { Writing } from "../format/codec/formats.ts";
 import type { Clock, Entropy, Etag, ObjectStore, PutCondition, StoredObject } from "../ports/index.ts";
 
 /** What insisting needs. */
-export interface World {
-  readonly store: ObjectStore;
+export interface Waiting {
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** The host's life: when it ends, whoever insists gives up. */
   readonly signal: AbortSignal;
   readonly patience: Patience;
+}
+
+/** What reading and writing the store needs. */
+export interface Storing extends Waiting {
+  readonly store: ObjectStore;
+}
+
+/** What a host's runtime has of the world. */
+export interface World extends Storing {
+  readonly formats: Writing;
 }
 
 /** How long one call may go on failing. */
@@ -21,8 +31,6 @@ export interface Patience {
   /** Told when such a call has come to an end. */
   readonly ended?: (call: object) => void;
 }
-
-type Waiting = Omit<World, "store">;
 
 const pauseMsMin = 20;
 const pauseMsMax = 5_000;
@@ -81,7 +89,12 @@ export type Written =
  * A conditional write whose outcome becomes known. The bytes must hold a nonce: a 412 may be our own earlier attempt
  * whose answer was lost, and a wrong guess would end a healthy host or let a sealed one go on (FACTS.md 2.2, D5).
  */
-export async function write(world: World, name: string, bytes: Uint8Array, condition: PutCondition): Promise<Written> {
+export async function write(
+  world: Storing,
+  name: string,
+  bytes: Uint8Array,
+  condition: PutCondition,
+): Promise<Written> {
   const backOff = new BackOff(world);
   try {
     for (;;) {

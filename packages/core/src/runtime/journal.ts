@@ -64,7 +64,8 @@ export class Journal {
     this.#isAppending = true;
     const n = this.#next;
     const nonce = this.#world.entropy.bytes(16);
-    const bytes = encodeRecord({ incarnation: this.incarnation, n, nonce, previous: this.#previous, parts });
+    const record = { incarnation: this.incarnation, n, nonce, previous: this.#previous, parts };
+    const bytes = encodeRecord(record, this.#world.formats.writes);
     const written = await write(this.#world, recordKey(this.incarnation, n), bytes, { if: "absent" });
     if (written.outcome === "refused") {
       this.#isSealed = true;
@@ -103,7 +104,7 @@ function sealedError(incarnation: string, n: number): DormouseError {
  * @param from - A number at or below its end: where to look for it.
  */
 export async function sealJournal(world: World, incarnation: string, from: number, by: string): Promise<number> {
-  const seal = encodeSeal({ by, nonce: world.entropy.bytes(16) });
+  const seal = encodeSeal({ by, nonce: world.entropy.bytes(16) }, world.formats.writes);
   let n = Math.max(from, (await readTrimMark(world, incarnation)).below, await lastListed(world, incarnation));
   for (;;) {
     const name = recordKey(incarnation, n);
@@ -227,7 +228,7 @@ export async function raiseTrimMark(world: World, incarnation: string, below: nu
   for (;;) {
     const mark = await readTrimMark(world, incarnation);
     if (mark.below >= below) return;
-    const bytes = encodeTrimMark({ below, nonce: world.entropy.bytes(16) });
+    const bytes = encodeTrimMark({ below, nonce: world.entropy.bytes(16) }, world.formats.writes);
     const condition =
       mark.etag === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: mark.etag } as const);
     const written = await write(world, trimMarkKey(incarnation), bytes, condition);

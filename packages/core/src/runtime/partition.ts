@@ -13,11 +13,14 @@
  * P3  A message of another partition, of an unknown type, or that does not decode never stops the loop (D9).
  * P4  After `close` nothing is taken or decided: what was handed out and not decided is not consumed, so the next owner
  *     reads it again; what comes from here (effects, timers, actions) begins anew there (D4, D6).
+ * P5  A message in a newer format than this host reads is neither taken nor skipped: nothing behind it is read here, and
+ *     the next owner begins with it (D1, D4).
  */
 import { type Address, fullAddress, parseAddress, parseTarget, type Partition, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { nearMs } from "../agent/limits.ts";
 import type { App } from "../format/app.ts";
+import { isNewer } from "../format/codec/header.ts";
 import { historyStep } from "../format/head.ts";
 import { type Batch, type Body, decodeBatch, type Envelope } from "../format/message.ts";
 import type { LaneKey, PartitionState, Position } from "../format/partition.ts";
@@ -100,6 +103,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #started: (() => void) | undefined;
   /** Whether all that was in the mailbox when this owner began was handed out. */
   #isCaughtUp = false;
+  #standsStill: DormouseError | undefined;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
@@ -200,6 +204,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return this.#shelf.quarantined();
   }
 
+  /** Why it reads no further, if it does not (P5). */
+  get standsStill(): DormouseError | undefined {
+    return this.#standsStill;
+  }
+
   /** A receiver has committed our messages up to `upTo`. */
   confirmed(to: LaneKey, upTo: number): void {
     this.#entries.confirmed(to, upTo);
@@ -236,6 +245,10 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     try {
       batch = decodeBatch(message.bytes);
     } catch (error) {
+      if (isNewer(error)) {
+        this.#standStill(error);
+        return;
+      }
       this.#reader.expect(message, 0);
       this.#options.commit.touch(this);
       observe({ kind: "skipped", partition, why: "a mailbox message cannot be read", error: encodeError(error) });
@@ -249,6 +262,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     }
     if (envelopes.length === 0) this.#open(source, message, ticket);
     for (const envelope of envelopes) this.#admit(source, envelope, ticket);
+  }
+
+  /** Reads no further (P5). */
+  #standStill(why: DormouseError): void {
+    this.#reader.stop();
+    this.#standsStill = why;
+    const text = `partition ${this.partition} waits for a host that reads its next message: ${why.message}`;
+    this.#options.observe({ kind: "warned", about: "format", text });
+    this.#started?.();
   }
 
   #takeRaw(message: MailboxMessage, sentTo: SentTo): void {

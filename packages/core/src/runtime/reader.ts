@@ -17,7 +17,7 @@ import { DormouseError } from "../agent/errors.ts";
 import { creditEntriesMax } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { type Consumed, isConsumed, type Position } from "../format/partition.ts";
-import type { Entropy, Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
+import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
 import { toHex } from "../step/context.ts";
 import { insist, isPassing, type World } from "./insist.ts";
 
@@ -164,7 +164,7 @@ export class Reader {
 
   async #readBehindBarrier(): Promise<void> {
     const { world, mailbox, partition } = this.#options;
-    const bytes = newBarrier(world.entropy);
+    const bytes = newBarrier(world);
     let isAgain = false;
     const barrier = await insist(world, async () => {
       // It may be the stream itself that is gone.
@@ -272,6 +272,7 @@ export class Reader {
 const beforeMax = 16;
 
 /** A message that says nothing but where the stream's end is. */
-export function newBarrier(entropy: Entropy): Uint8Array {
-  return encodeBatch({ source: { kind: "barrier", id: toHex(entropy.bytes(16)) }, envelopes: [] });
+export function newBarrier({ entropy, formats }: Pick<World, "entropy" | "formats">): Uint8Array {
+  const source = { kind: "barrier", id: toHex(entropy.bytes(16)) } as const;
+  return encodeBatch({ source, envelopes: [] }, formats.writes);
 }

@@ -113,9 +113,9 @@ export function foldRun(base: AgentState | undefined, steps: readonly HistorySte
 /** The run as it stands becomes a chapter, and a new one begins on `state` (U3). */
 async function close(growing: Growing, run: Run, previous: ChapterRef | undefined, state: AgentState): Promise<Kept> {
   if (growing.isChecked) await check(growing, run, state);
-  const name = await put(growing, encodeChapter({ run, previous }));
+  const name = await put(growing, encodeChapter({ run, previous }, growing.world.formats.writes));
   const chapter = { name, from: run.base.seq + 1, to: state.seq };
-  const { bytes, unpacked } = packBase(state);
+  const { bytes, unpacked } = packBase(state, growing.world.formats.writes);
   // In a head it stands as it is.
   const base: Base =
     unpacked <= baseBytesInlineMax
@@ -142,7 +142,12 @@ async function addPieces(
   packs: readonly Pack[],
 ): Promise<{ readonly run: Run; readonly superseded: readonly string[] }> {
   const putPieces = (some: readonly Pack[]): Promise<PieceRef[]> =>
-    Promise.all(some.map(async (pack) => ({ ...sizesOfPack(pack), name: await put(growing, encodePiece(pack)) })));
+    Promise.all(
+      some.map(async (pack) => ({
+        ...sizesOfPack(pack),
+        name: await put(growing, encodePiece(pack, growing.world.formats.writes)),
+      })),
+    );
   const pieces = [...run.pieces, ...(await putPieces(packs))];
   const superseded: string[] = [];
   for (let like = toMerge(pieces); like.length > 0; like = toMerge(pieces)) {

@@ -16,6 +16,7 @@ import type { Partition } from "../agent/address.ts";
 import { assert } from "../agent/assert.ts";
 import { DormouseError } from "../agent/errors.ts";
 import { batchBytesMax, batchEnvelopesMax } from "../agent/limits.ts";
+import type { Writing } from "../format/codec/formats.ts";
 import { encodeBatch, type Envelope, envelopeBytes, type Source } from "../format/message.ts";
 import type { Clock, Entropy, Mailbox, Acceptance } from "../ports/index.ts";
 import { pause } from "./insist.ts";
@@ -25,6 +26,8 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly signal: AbortSignal;
+  /** What the receiving hosts read. */
+  readonly formats: Writing;
   readonly partition: Partition;
   /** The source as the next message names it; `lowest` is the lowest number that this publisher still holds. */
   readonly source: (lowest: number) => Source;
@@ -126,11 +129,11 @@ export class Publisher {
   }
 
   async #append(flight: Flight): Promise<void> {
-    const { mailbox, partition, source } = this.#options;
+    const { mailbox, partition, source, formats } = this.#options;
     const lowest = this.#pending[0]?.envelope.n ?? flight.pending[0]?.envelope.n ?? 1;
     try {
-      const envelopes = flight.pending.map((pending) => pending.envelope);
-      flight.result = await mailbox.append(partition, encodeBatch({ source: source(lowest), envelopes }));
+      const batch = { source: source(lowest), envelopes: flight.pending.map(({ envelope }) => envelope) };
+      flight.result = await mailbox.append(partition, encodeBatch(batch, formats.writes));
     } catch (error) {
       flight.result =
         error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));

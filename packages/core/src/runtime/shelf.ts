@@ -10,6 +10,7 @@
  */
 import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { isNewer } from "../format/codec/header.ts";
 import type { Envelope } from "../format/message.ts";
 import type { Origin } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
@@ -179,9 +180,9 @@ export class Shelf {
   }
 }
 
-/** Whether it is the host's code that an agent lacks here: another host may have it, so nothing is wrong with the agent. */
-function isOfHost({ code }: DormouseError): boolean {
-  return code === "agent.unknown-type" || code === "agent.newer-state";
+/** Whether it is this host that lacks something: another may have it, so nothing is wrong with the agent. */
+function isOfHost(why: DormouseError): boolean {
+  return why.code === "agent.unknown-type" || why.code === "agent.newer-state" || isNewer(why);
 }
 
 function withoutAsk(envelope: Envelope): Envelope {

@@ -5,20 +5,15 @@
 import { crc32 } from "node:zlib";
 import { assert } from "../../agent/assert.ts";
 import { DormouseError } from "../../agent/errors.ts";
-
-/** What an object is. */
-export type ObjectKind =
-  | "app"
-  | "record"
-  | "seal"
-  | "trim"
-  | "partition"
-  | "head"
-  | "base"
-  | "chapter"
-  | "bucket"
-  | "blob"
-  | "envelope";
+import {
+  downgraded,
+  formatNewest,
+  formatOldest,
+  kindFormats,
+  type ObjectKind,
+  upgraded,
+  versionIn,
+} from "./formats.ts";
 
 /** An opened object; its payload is in the current format of its kind, and a view of the bytes it came in. */
 export interface Unwrapped<Kind extends ObjectKind = ObjectKind> {
@@ -31,14 +26,22 @@ export interface Unwrapped<Kind extends ObjectKind = ObjectKind> {
 /** The length of what stands before the payload. */
 export const headerBytes = 9;
 
-/** The bytes of an object in the current format of its kind. */
-export function wrap(kind: ObjectKind, version: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  assert(version === versionOf(kind), `a ${kind} is written in its current version: version=${version}`);
-  const bytes = new Uint8Array(headerBytes + payload.length);
+/**
+ * The bytes of an object as a format has its kind.
+ *
+ * @param payload - In today's version of the kind.
+ * @param format - One of those that this release writes.
+ */
+export function wrap(kind: ObjectKind, format: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const isWritten = format >= formatOldest && format <= formatNewest;
+  assert(isWritten, `a ${kind} is written in a format of this release or the one before: format=${format}`);
+  const version = versionIn(kindFormats[kind], format);
+  const written = downgraded(kindFormats[kind], payload, version);
+  const bytes = new Uint8Array(headerBytes + written.length);
   bytes.set(magic);
-  bytes[kindAt] = formats[kind].letter.charCodeAt(0);
+  bytes[kindAt] = kindFormats[kind].letter.charCodeAt(0);
   bytes[versionAt] = version;
-  bytes.set(payload, headerBytes);
+  bytes.set(written, headerBytes);
   viewOf(bytes).setUint32(checksumAt, checksum(bytes));
   return bytes;
 }
@@ -48,7 +51,7 @@ export function wrap(kind: ObjectKind, version: number, payload: Uint8Array): Ui
  *
  * @param name - The object's name in the store, for the error.
  * @throws DormouseError `corrupt`: `object.unreadable` if it is none of ours or of another kind, `object.checksum` if
- * its bytes have changed, `object.version` if its format is not known here.
+ * its bytes have changed, `object.version` if its format is newer than this release's.
  */
 export function unwrap<Kind extends ObjectKind>(
   bytes: Uint8Array,
@@ -67,7 +70,7 @@ export function unwrap<Kind extends ObjectKind>(
     );
   }
   const kinds: readonly Kind[] = typeof kind === "string" ? [kind] : kind;
-  const found = kinds.find((candidate) => formats[candidate].letter.charCodeAt(0) === bytes[kindAt]);
+  const found = kinds.find((candidate) => kindFormats[candidate].letter.charCodeAt(0) === bytes[kindAt]);
   if (found === undefined) {
     throw corrupt("object.unreadable", `an object is not of the kind ${kinds.join(" or ")}`, name, kindField(bytes));
   }
@@ -75,42 +78,20 @@ export function unwrap<Kind extends ObjectKind>(
   return { kind: found, version, payload: upgrade(found, version, bytes.subarray(headerBytes), name) };
 }
 
-/** The version in which objects of a kind are written today. */
-export function versionOf(kind: ObjectKind): number {
-  return formats[kind].upgrades.length + 1;
+/** Whether an object could not be opened since it is of a newer release: nothing is wrong with it, and another host may. */
+export function isNewer(error: unknown): error is DormouseError {
+  return error instanceof DormouseError && error.code === "object.version";
 }
-
-/** From a payload in one version to the same in the next. */
-type Upgrade = (payload: Uint8Array) => Uint8Array;
-
-interface Format {
-  /** The byte for the kind: legible in a dump. */
-  readonly letter: string;
-  /** The way up: the first from version 1 to 2, and so on. None is ever taken away, since objects live for ever. */
-  readonly upgrades: readonly Upgrade[];
-}
-
-const formats: Readonly<Record<ObjectKind, Format>> = {
-  app: { letter: "A", upgrades: [] },
-  record: { letter: "R", upgrades: [] },
-  seal: { letter: "S", upgrades: [] },
-  trim: { letter: "T", upgrades: [] },
-  partition: { letter: "P", upgrades: [] },
-  head: { letter: "H", upgrades: [] },
-  base: { letter: "B", upgrades: [] },
-  chapter: { letter: "C", upgrades: [] },
-  bucket: { letter: "K", upgrades: [] },
-  blob: { letter: "L", upgrades: [] },
-  envelope: { letter: "E", upgrades: [] },
-};
 
 function upgrade(kind: ObjectKind, version: number, payload: Uint8Array, name: string): Uint8Array {
-  const current = versionOf(kind);
-  if (version < 1 || version > current) {
-    const what = "an object was made by a newer format; update this host";
-    throw corrupt("object.version", what, name, `kind=${kind} version=${version} versionMax=${current}`);
+  const newest = versionIn(kindFormats[kind], formatNewest);
+  const fields = `kind=${kind} version=${version} versionMax=${newest}`;
+  if (version < 1) throw corrupt("object.unreadable", "an object is of no format", name, fields);
+  if (version > newest) {
+    const what = "an object was made by a newer format, and waits for a host that reads it; update this host";
+    throw corrupt("object.version", what, name, fields);
   }
-  return formats[kind].upgrades.slice(version - 1).reduce((older, step) => step(older), payload);
+  return upgraded(kindFormats[kind], payload, version);
 }
 
 const magic = [0x44, 0x52, 0x4d]; // DRM
@@ -127,7 +108,7 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function kindField(bytes: Uint8Array): string {
-  const found = Object.entries(formats).find(([, { letter }]) => letter.charCodeAt(0) === bytes[kindAt]);
+  const found = Object.entries(kindFormats).find(([, { letter }]) => letter.charCodeAt(0) === bytes[kindAt]);
   return `found=${found === undefined ? bytes[kindAt] : found[0]}`;
 }
 

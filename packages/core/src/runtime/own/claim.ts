@@ -80,7 +80,7 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
       state: settled,
     };
     const condition = found === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: found.etag } as const);
-    const written = await write(world, name, encodePartition(next), condition);
+    const written = await write(world, name, encodePartition(next, world.formats.writes), condition);
     if (written.outcome === "stored") {
       const { state, tails, records } = recovered;
       return { partition, epoch, etag: written.etag, chain, state, tails, records, deaths };

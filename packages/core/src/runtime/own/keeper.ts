@@ -24,6 +24,7 @@ import { type Journal, RecordObjects } from "../journal.ts";
 import { decodeFreed, freedSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
 import { claim, type Claimant, type Owned } from "./claim.ts";
+import type { HostFormats } from "./host-formats.ts";
 import { placedOn } from "./placement.ts";
 import { Seals } from "./takeover.ts";
 
@@ -34,7 +35,8 @@ export interface KeeperOptions {
   readonly incarnation: string;
   readonly app: App;
   readonly journal: Pick<Journal, "next">;
-  readonly facts: Omit<HostFacts, "isLeaving">;
+  readonly facts: Omit<HostFacts, "isLeaving" | "reads" | "writes">;
+  readonly formats: HostFormats;
   /** How often it is looked who is alive, in milliseconds, besides at each notice of it. */
   readonly roundMs: number;
   /** How long running effects may hold up a hand-over, in milliseconds. */
@@ -91,9 +93,15 @@ export class Keeper {
     return this.#awaited.size;
   }
 
-  /** Announces the host, and takes up what is placed here and free, or was a dead host's. */
+  /**
+   * Announces the host, and takes up what is placed here and free, or was a dead host's.
+   *
+   * @throws DormouseError `invalid` (`host.too-old`, `host.too-new`): it cannot live beside the hosts there are.
+   */
   async start(): Promise<void> {
     const { membership, channel, app } = this.#options;
+    // Before anyone counts on it.
+    this.#options.formats.check(await this.#others());
     await this.#announce();
     this.#stops.push(
       membership.watch(() => this.look()),
@@ -131,9 +139,10 @@ export class Keeper {
   }
 
   async #announce(): Promise<void> {
-    const { world, membership, incarnation, facts } = this.#options;
-    const told = encodeFacts({ ...facts, isLeaving: this.#isLeaving });
+    const { world, membership, incarnation, facts, formats } = this.#options;
+    const told = encodeFacts({ ...facts, reads: formats.reads, writes: formats.told, isLeaving: this.#isLeaving });
     await insist(world, () => membership.announce({ incarnation, facts: told }));
+    formats.announced();
   }
 
   #look(): Promise<void> {
@@ -149,9 +158,12 @@ export class Keeper {
   async #lookOnce(): Promise<void> {
     const { world, incarnation, app, owned, own, forget } = this.#options;
     this.#cancelPoll?.();
-    const hosts = await this.#hosts();
+    const others = await this.#others();
     if (this.#isLeaving) return;
-    this.#wanted = new Set(placedOn(incarnation, hosts, app.partitions));
+    if (this.#options.formats.look(others)) await this.#announce();
+    // A host counts itself, whatever others say of it.
+    const staying = others.filter(({ facts }) => !facts.isLeaving).map((other) => other.incarnation);
+    this.#wanted = new Set(placedOn(incarnation, [incarnation, ...staying], app.partitions));
     for (const partition of this.#unreadable) {
       if (this.#wanted.has(partition)) continue;
       this.#unreadable.delete(partition);
@@ -176,12 +188,12 @@ export class Keeper {
     this.#cancelPoll = world.clock.schedule(delayMs, () => this.look());
   }
 
-  /** Those that may own partitions; a host counts itself, whatever others say of it. */
-  async #hosts(): Promise<readonly string[]> {
-    const { world, membership, incarnation } = this.#options;
+  /** The other hosts that live. */
+  async #others(): Promise<readonly { readonly incarnation: string; readonly facts: HostFacts }[]> {
+    const { world, membership, incarnation: own } = this.#options;
     const members = await insist(world, () => membership.alive());
-    const staying = members.filter(({ facts }) => !decodeFacts(facts).isLeaving);
-    return [incarnation, ...staying.map((member) => member.incarnation)];
+    const others = members.filter(({ incarnation }) => incarnation !== own);
+    return others.map(({ incarnation, facts }) => ({ incarnation, facts: decodeFacts(facts) }));
   }
 
   async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {

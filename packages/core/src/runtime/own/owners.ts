@@ -4,7 +4,7 @@ import { DormouseError, encodeError, type ErrorData } from "../../agent/errors.t
 import { partitionKey } from "../../format/keys.ts";
 import { decodePartition } from "../../format/partition.ts";
 import type { ObjectStore } from "../../ports/index.ts";
-import { insist, type World } from "../insist.ts";
+import { insist, type Waiting } from "../insist.ts";
 
 /** What one partition's object says. */
 export interface PartitionOwner {
@@ -24,7 +24,7 @@ const readsAtOnceMax = 8;
  * @throws DormouseError `unavailable` (`host.gave-up`): the store failed for longer than the world's patience.
  */
 export async function readOwners(
-  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
+  world: Waiting & { readonly store: Pick<ObjectStore, "get"> },
   partitions: number,
 ): Promise<readonly PartitionOwner[]> {
   const all = Array.from({ length: partitions }, (_, index) => index as Partition);
@@ -37,7 +37,7 @@ export async function readOwners(
 }
 
 async function readOwner(
-  world: Omit<World, "store"> & { readonly store: Pick<ObjectStore, "get"> },
+  world: Waiting & { readonly store: Pick<ObjectStore, "get"> },
   partition: Partition,
 ): Promise<PartitionOwner> {
   const name = partitionKey(partition);

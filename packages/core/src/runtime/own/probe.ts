@@ -1,7 +1,7 @@
 /** Refuses a store whose conditional writes do not hold: everything about ownership rests on them (D5). */
 import { DormouseError } from "../../agent/errors.ts";
 import type { PutAnswer } from "../../ports/index.ts";
-import { insist, type World, write } from "../insist.ts";
+import { insist, type Storing, write } from "../insist.ts";
 
 const writers = 8;
 
@@ -16,7 +16,7 @@ export type StoreCheck = "create" | "refuse-create" | "swap" | "refuse-stale" | 
  * @throws DormouseError `invalid` (`store.unfit`), naming the check that failed.
  */
 export async function probeStore(
-  world: World,
+  world: Storing,
   incarnation: string,
   passed: (check: StoreCheck) => void = () => undefined,
 ): Promise<void> {

@@ -6,6 +6,7 @@ import type { Partition } from "../../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../../agent/errors.ts";
 import { creditEntriesMax } from "../../agent/limits.ts";
 import type { App } from "../../format/app.ts";
+import { isNewer } from "../../format/codec/header.ts";
 import { decodeBatch, type Envelope } from "../../format/message.ts";
 import type { Channel, Mailbox } from "../../ports/index.ts";
 import { insist, isPassing, type World } from "../insist.ts";
@@ -38,9 +39,10 @@ export function serveStopped(stopped: Stopped): () => void {
 }
 
 function stoppedError({ partition, cause }: Stopped): DormouseError {
+  const until = isNewer(cause) ? "a host that reads it owns the partition" : "the store is mended or put back";
   const text =
     `the agent's partition cannot be read, so none of its agents takes anything; what is sent is kept, and is taken once ` +
-    `the store is mended or put back: partition=${partition}: ${cause.message}`;
+    `${until}: partition=${partition}: ${cause.message}`;
   return new DormouseError("corrupt", "partition.stopped", text, { cause });
 }
 
@@ -60,7 +62,7 @@ async function refuseNewAsks(
   error: ErrorData,
   signal: AbortSignal,
 ): Promise<void> {
-  const barrier = newBarrier(world.entropy);
+  const barrier = newBarrier(world);
   const { sequence } = await insist(world, () => mailbox.barrier(partition, barrier));
   const reader = mailbox.read(partition, sequence);
   signal.addEventListener("abort", () => reader.close(), { once: true });

@@ -12,6 +12,7 @@
  * X2  The floor of every message is the lowest number still kept, so a receiver never waits for one that will not come.
  */
 import { assert } from "../../agent/assert.ts";
+import { formatOldest } from "../../format/codec/formats.ts";
 import type { Envelope, Source } from "../../format/message.ts";
 import { type LaneKey, parseLane, type PartitionState } from "../../format/partition.ts";
 import type { NumberedSend } from "../../format/record.ts";
@@ -89,7 +90,9 @@ export class Outbox {
       const kept = state.outbox.get(to)?.entries.keys().next().value;
       return { kind: "outbox", id, floor: Math.min(lowest, kept ?? lowest) };
     };
-    return new Publisher({ ...world, mailbox, partition, source });
+    // Nobody here knows what the hosts of another app read.
+    const formats = app === undefined ? world.formats : { writes: formatOldest };
+    return new Publisher({ ...world, mailbox, partition, source, formats });
   }
 
   #push(lane: Lane, envelope: Envelope): void {

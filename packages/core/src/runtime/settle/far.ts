@@ -28,7 +28,12 @@ export interface FarWakeUps {
   readonly taken: readonly string[];
 }
 
-export function captureFar(loop: PartitionLoop, now: number, nameOf: (bucket: number) => string): FarWakeUps {
+export function captureFar(
+  loop: PartitionLoop,
+  { clock, formats }: Pick<World, "clock" | "formats">,
+  nameOf: (bucket: number) => string,
+): FarWakeUps {
+  const now = clock.now();
   const near = new Map<Address, number>();
   const moved = new Map<Address, number>();
   const byBucket = new Map<number, Map<Address, number>>();
@@ -50,7 +55,7 @@ export function captureFar(loop: PartitionLoop, now: number, nameOf: (bucket: nu
     const name = nameOf(bucket);
     added.set(bucket, name);
     buckets.set(bucket, [...(buckets.get(bucket) ?? []), name]);
-    return { name, bytes: encodeBucket(wakeUps) };
+    return { name, bytes: encodeBucket(wakeUps, formats.writes) };
   });
   return { near, buckets, objects, moved, added, taken: loop.takenBuckets.splice(0) };
 }

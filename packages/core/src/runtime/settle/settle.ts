@@ -111,18 +111,17 @@ function capture(
 ): Captured {
   const agents = [...loop.activations.values()].filter((one) => one.isUnsettled || one.uncommitted > 0);
   const position = loop.position();
-  const far = captureFar(loop, world.clock.now(), (bucket) =>
-    bucketKey(loop.partition, bucket, incarnation, nextNumber()),
-  );
+  const far = captureFar(loop, world, (bucket) => bucketKey(loop.partition, bucket, incarnation, nextNumber()));
   const state = { ...loop.state, position, wakeUps: far.near, buckets: far.buckets };
-  const bytes = encodePartition({
+  const object = {
     epoch: loop.epoch,
     owner: chain === undefined ? undefined : incarnation,
     deaths: 0,
     nonce: world.entropy.bytes(16),
     chain: chain ?? [],
     state,
-  });
+  };
+  const bytes = encodePartition(object, world.formats.writes);
   loop.settledUpToNow();
   return { far, loop, last, agents, position, bytes, isLast: chain === undefined };
 }
@@ -167,7 +166,7 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
     const seq = state?.seq ?? activation.committedSeqBefore;
     const grown = state === undefined ? undefined : await growRun(settling, activation, state);
     const nonce = world.entropy.bytes(16);
-    const bytes = encodeHead({ epoch, nonce, seq, run: grown?.run, chapter: grown?.chapter });
+    const bytes = encodeHead({ epoch, nonce, seq, run: grown?.run, chapter: grown?.chapter }, world.formats.writes);
     const condition = head === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: head.etag } as const);
     const answer = await write(world, name, bytes, condition);
     if (answer.outcome === "stored") {
