@@ -25,6 +25,11 @@ const programs: readonly Program[] = [
     title: "Cluster",
     note: "Servers, hosts and client share the cores of this one machine: ratios and processor time say more than rates.",
   },
+  {
+    program: "recovery",
+    title: "Pauses of a cluster",
+    note: "Seven processes share the cores of this one machine, and a host that starts takes one of them for a second.",
+  },
 ];
 
 const results = join(import.meta.dirname, "RESULTS.md");

@@ -1,8 +1,6 @@
 /**
  * How long agents answer nobody when a host is killed, when one is added, and when all are restarted in turn: three hosts
  * on NATS ×3 and S3, all on this machine, under a steady load.
- *
- * Run alone; it is not among those of `main.ts`, since it needs servers.
  */
 import { Random } from "@dormouse/testing";
 import { Cluster } from "../test/cluster/cluster.ts";

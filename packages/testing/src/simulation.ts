@@ -122,7 +122,8 @@ const calmRoundMs = 3_000;
 /** No agent of the workloads stays in memory for longer; but a settle may come late, and bring all back once more. */
 const restRoundMs = 40_000;
 const restMsMax = 300_000;
-const clockStepMsMax = 60_000;
+/** Clocks may be an hour apart: nothing but timers goes by them. */
+const clockStepMsMax = 3_600_000;
 const hostsMost = 5;
 
 /**
