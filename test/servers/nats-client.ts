@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 
-const apiSilenceMsMax = 1_000;
+const silenceMsMax = { api: 1_000, other: 5_000 };
 
 /**
- * Asks one subject, with JSON both ways; again while nobody is there to answer, as right after a stream was made. What
- * asks JetStream's API is also asked again after silence: a stream without a leader gives no answer.
+ * Asks one subject, with JSON both ways; again while nobody is there to answer, as right after a stream was made, and after
+ * silence: a stream without a leader gives no answer. So what is published may be there twice.
  */
 export async function ask(url: string, subject: string, body: object = {}): Promise<Record<string, unknown>> {
   for (;;) {
@@ -26,7 +26,8 @@ async function askOnce(url: string, subject: string, body: string): Promise<stri
   socket.write(`CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB ${inbox} 1\r\n${publish}`);
   const silence = new AbortController();
   silence.signal.addEventListener("abort", () => socket.destroy());
-  if (subject.startsWith("$JS.API.")) socket.setTimeout(apiSilenceMsMax, () => silence.abort());
+  const silentMsMax = subject.startsWith("$JS.API.") ? silenceMsMax.api : silenceMsMax.other;
+  socket.setTimeout(silentMsMax, () => silence.abort());
   let isAnswer = false;
   try {
     for await (const line of createInterface({ input: socket })) {
