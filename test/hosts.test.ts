@@ -5,14 +5,14 @@
  * never for a time. What the network may do to them is the simulator's.
  */
 import { crc32 } from "node:zlib";
-import { agent, type AnyAgentDefinition, type Incarnation, type Settings, startIncarnation } from "@dormouse/core";
+import { agent, type AnyAgentDefinition, type Incarnation, ref, type Settings, startIncarnation } from "@dormouse/core";
 import { setImmediate as oneTurn } from "node:timers/promises";
 import { type Client, makeClient } from "@dormouse/client";
 import { makeAddress, partitionOf } from "@dormouse/core/protocol";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import type { Ports } from "@dormouse/core/ports";
 import { afterEach, expect, test } from "vitest";
-import { fromPromise, setup } from "xstate";
+import { fromPromise, sendTo, setup } from "xstate";
 import { counter } from "./agents/counter.ts";
 
 const partitions = 16;
@@ -44,6 +44,13 @@ interface Host {
 }
 
 const all = [counter, gate];
+/** Sends to an app that is not there. */
+const lost = agent("lost", {
+  machine: setup({ types: {} as { events: { type: "send" } } }).createMachine({
+    on: { send: { actions: sendTo(ref(counter, "any", { app: "nowhere" }), { type: "reset" }) } },
+  }),
+});
+
 /** The counter of the release to come, and of this one. */
 const counterNext = agent("counter", { machine: counter.logic, version: 2 });
 
@@ -289,3 +296,46 @@ test.for([
     expect(newer.incarnation.status()).toMatchObject({ quarantined: 0, shelved: 0 });
   },
 );
+
+test("what is learned of a message to a missing app, after its sender's partition has moved on, is the next owner's", async () => {
+  const looking = Promise.withResolvers<void>();
+  const loading = Promise.withResolvers<void>();
+  let isCold = false;
+  let loads = 0;
+  const first = await cluster.host("a", {}, [...all, lost], (ports) => ({
+    ...ports,
+    elsewhere: () => ({
+      store: {
+        get: async () => {
+          await looking.promise;
+          return undefined;
+        },
+      },
+      mailbox: ports.mailbox,
+    }),
+    store: {
+      ...ports.store,
+      get: async (name) => {
+        if (isCold && name.startsWith("agents/lost/")) {
+          loads += 1;
+          await loading.promise;
+        }
+        return ports.store.get(name);
+      },
+    },
+  }));
+  const client = cluster.client(first);
+  const keys = Array.from({ length: 32 }, (_, n) => `l${n}`);
+  await Promise.all(keys.map((key) => client.agent(lost, key).send({ type: "send" })));
+  await Promise.all(keys.map((key) => client.agent(lost, key).waitFor(({ seq }) => seq === 2)));
+  await first.incarnation.settle();
+  expect(await first.incarnation.passivateAll()).toBe(keys.length);
+  isCold = true;
+  looking.resolve();
+  await cluster.until(() => loads > 0);
+  const second = await cluster.host("b", {}, [...all, lost]);
+  await cluster.until(() => second.incarnation.status().isReady && second.owned() > 0);
+  loading.resolve();
+  for (const key of keys) await client.agent(lost, key).waitFor(({ errorCount }) => errorCount === 1);
+  expect(first.incarnation.status().state).toBe("running");
+});

@@ -654,9 +654,12 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (from === undefined) return Promise.resolve(drop(false));
     return new Promise((resolve) => {
       this.activations.use(parseTarget(from).address, (activation) => {
-        const canStep = activation.state !== undefined && !(this.#known(activation) instanceof DormouseError);
-        drop(canStep);
-        if (canStep) this.#stepLocal(activation, { kind: "undelivered", id, to, error });
+        // What was given up while the agent was loaded, its next owner looks for again (P4).
+        if (!this.#entries.isClosed) {
+          const canStep = activation.state !== undefined && !(this.#known(activation) instanceof DormouseError);
+          drop(canStep);
+          if (canStep) this.#stepLocal(activation, { kind: "undelivered", id, to, error });
+        }
         resolve();
       });
     });
