@@ -75,6 +75,8 @@ export interface Incarnation {
   kill(): void;
   /** How it is now: whether it is ready, and why not. */
   status(): HostStatus;
+  /** Whether it was told to drain, by whomever: then it is over however it ended. */
+  readonly isDraining: boolean;
   /** The incarnation that sealed it, of one that ended as `sealed`, where that is known. */
   readonly sealedBy: string | undefined;
   /** What it does now, for tests and shutdown: whether anything is open, running or waiting to be released. */
@@ -438,6 +440,10 @@ class Host implements Incarnation {
     if (this.#keeper.awaited > 0) return `other hosts are still to hand over ${this.#keeper.awaited} partitions`;
     if (this.#refusals.size > 0) return `${this.#refusals.size} partitions cannot be read`;
     return this.#options.patience.reason();
+  }
+
+  get isDraining(): boolean {
+    return this.#drained !== undefined;
   }
 
   get sealedBy(): string | undefined {

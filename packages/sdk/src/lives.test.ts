@@ -10,10 +10,10 @@ interface Life extends Incarnation {
   end(error: DormouseError | undefined): void;
 }
 
-function life(sealedBy?: string): Life {
+function life(sealedBy?: string, isDraining: boolean = false): Life {
   const { promise, resolve } = Promise.withResolvers<DormouseError | undefined>();
   const drain = async (): Promise<void> => resolve(undefined);
-  return { ended: promise, end: resolve, drain, status: () => running, sealedBy } as unknown as Life;
+  return { ended: promise, end: resolve, drain, status: () => running, sealedBy, isDraining } as unknown as Life;
 }
 
 /** Runs these, one after the other; an error is what keeps one from beginning. */
@@ -57,6 +57,13 @@ test.for([
   const host = await run(then === undefined ? [first] : [first, then]);
   first.end(error);
   await expect(host.ended).rejects.toBe(then ?? error);
+});
+
+test("one that is sealed while it drains, as an operator may ask it to, does not begin anew", async () => {
+  const first = life(undefined, true);
+  const host = await run([first]);
+  first.end(sealed);
+  await expect(host.ended).resolves.toBeUndefined();
 });
 
 test("one that strangers seal twice in a row ends: two clusters use its store", async () => {

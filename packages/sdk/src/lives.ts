@@ -73,7 +73,10 @@ class HostLives implements Lives {
   async run(): Promise<void> {
     for (;;) {
       const error = await this.incarnation.ended;
-      if (error === undefined || error.kind !== "sealed") return this.#over(error);
+      // Whoever took over what a draining host still had has done the rest.
+      const isAsked = error?.kind === "sealed" && this.incarnation.isDraining;
+      if (isAsked || error === undefined) return this.#over(undefined);
+      if (error.kind !== "sealed") return this.#over(error);
       if (await this.#isContested()) return this.#over(contested(this.incarnation.sealedBy));
       this.#reason = "another host took its partitions over; it begins anew";
       if (!(await this.#beginAnew())) return;
