@@ -88,13 +88,18 @@ export class NatsMembership implements Membership {
 
   async leave(incarnation: string): Promise<void> {
     await this.#start();
-    const own = this.#own.get(incarnation);
-    this.#own.delete(incarnation);
-    if (own !== undefined && !this.#link.isClosed) own.life.unsubscribe();
+    this.#forget(incarnation);
     await this.#call("leave", async (bucket) => {
       const revision = await bucket.put(encodeKey(incarnation), encodeEntry(true, new Uint8Array()));
       this.#tell(this.#judge.seen({ incarnation, revision, hasLeft: true, facts: new Uint8Array() }));
     });
+  }
+
+  /** Shows no sign of its life any more. */
+  #forget(incarnation: string): void {
+    const own = this.#own.get(incarnation);
+    this.#own.delete(incarnation);
+    if (own !== undefined && !this.#link.isClosed) own.life.unsubscribe();
   }
 
   async stateOf(incarnation: string): Promise<MemberState> {
@@ -263,7 +268,7 @@ export class NatsMembership implements Membership {
     const bucket = await this.#open();
     const entry = await this.#link.whileUp(() => bucket.get(encodeKey(incarnation)));
     if (entry !== null && entry.operation === "PUT" && decodeEntry(entry.value).hasLeft) {
-      this.#own.delete(incarnation);
+      this.#forget(incarnation);
       return;
     }
     if (!this.#own.has(incarnation)) return;

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { type App, checkName, checkOptions, insist, makeIds, openApp, optionError } from "@dormouse/core/protocol";
 import { realClock, realEntropy } from "@dormouse/local";
 import type { ConnectOptions } from "./connect.ts";
-import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { clusterOf, openCluster } from "./drivers.ts";
 import { partitionsOfCluster } from "./start.ts";
 import { withStore } from "./store-world.ts";
 
@@ -49,18 +49,4 @@ export async function createApp(options: CreateAppOptions): Promise<CreatedApp> 
   } finally {
     await cluster.close();
   }
-}
-
-/**
- * The cluster that options name; `what` is for the refusal.
- *
- * @throws DormouseError `invalid` (`option.invalid`: they name a folder; `store.url`, `mailbox.url`).
- */
-export function clusterOf(options: Places, what: string): Extract<Place, { kind: "cluster" }> {
-  const place = placeOf(options);
-  if (place.kind === "cluster") return place;
-  throw optionError(
-    `${what} on a cluster, and a folder needs none; name a mailbox, such as nats://server:4222`,
-    undefined,
-  );
 }

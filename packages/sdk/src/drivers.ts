@@ -47,6 +47,20 @@ export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
   return { kind: "cluster", mailbox, bucket: store };
 }
 
+/**
+ * The cluster that options name; `what` is for the refusal.
+ *
+ * @throws DormouseError `invalid` (`option.invalid`: they name a folder; `store.url`, `mailbox.url`).
+ */
+export function clusterOf(options: Places, what: string): Extract<Place, { kind: "cluster" }> {
+  const place = placeOf(options);
+  if (place.kind === "cluster") return place;
+  throw optionError(
+    `${what} on a cluster, and a folder needs none; name a mailbox, such as nats://server:4222`,
+    undefined,
+  );
+}
+
 /** The folder that a store's URL names. @throws DormouseError `invalid` (`store.url`). */
 function folderOf(url: string = folderDefault): string {
   const path = pathOf(url);

@@ -21,9 +21,8 @@ import {
 } from "@dormouse/core/protocol";
 import type { Member, MemberState, ObjectStore, Ports } from "@dormouse/core/ports";
 import type { ConnectOptions } from "./connect.ts";
-import { clusterOf } from "./create-app.ts";
 import { askMs, drainHost, type DrainOptions } from "./drain.ts";
-import { openCluster } from "./drivers.ts";
+import { clusterOf, openCluster } from "./drivers.ts";
 import { appOfCluster } from "./known-app.ts";
 import { withStore } from "./store-world.ts";
 

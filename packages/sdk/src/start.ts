@@ -43,17 +43,19 @@ export interface Host extends AsyncDisposable {
   readonly ended: Promise<void>;
   /** How it is now: whether it is ready, and why not. */
   status(): HostStatus;
-  /** Stops taking messages, commits and settles what was taken, gives the folder up. Loses nothing. */
+  /** Hands its agents over, in a folder to the next host, once all that was taken is committed and settled. Loses nothing. */
   drain(): Promise<void>;
 }
 
 /**
  * Starts a host: its agents take their messages from now on, and go on where an earlier host stopped, however it ended.
  *
- * @returns When every agent's waiting messages have been picked up.
+ * @returns When the waiting messages of its agents have been picked up: in a folder of all, in a cluster of those that
+ * nobody else owns; `status()` tells what other hosts are still to hand over.
  * @throws DormouseError `conflict` (`folder.in-use`): another host runs on the folder, whose process it names;
- * `invalid` (an option, a definition, a setting, the store's URL, `store.not-writable`); `unavailable` (`store.full`,
- * `host.gave-up`); `corrupt`.
+ * `invalid` (an option, a definition, a setting, a URL, `app.mismatch`, `host.too-old`, `host.too-new`,
+ * `store.not-writable`, what NATS or the store refuses); `unavailable` (`store.full`, `host.gave-up`, `nats.unreachable`);
+ * `corrupt`.
  * @example
  * ```ts
  * await using host = await startHost({ agents: [counter] });
