@@ -48,7 +48,7 @@ interface Flight {
 }
 
 const pauseMsMin = 20;
-const pauseMsMax = 2_000;
+const pauseMsMax = 1_000;
 
 export class Publisher {
   readonly #options: PublisherOptions;
