@@ -28,22 +28,15 @@ import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage, SentTo } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
+import type { CallNews } from "../step/durable.ts";
 import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
 import { foldPosition } from "../step/fold.ts";
 import { asDurable, inputOf } from "../step/input.ts";
 import { type Known, newerState, type Registry } from "../step/registry.ts";
 import { restorer } from "../step/restore.ts";
-import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
-import {
-  answerTo,
-  type EffectResult,
-  type InlineAction,
-  type Outcome,
-  type StepInput,
-  type Stepped,
-  takeStep,
-} from "../step/step.ts";
+import { type AgentState, earliestDue, type EffectResult, isBusy } from "../step/state.ts";
+import { answerTo, type InlineAction, type Outcome, type StepInput, type Stepped, takeStep } from "../step/step.ts";
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
 import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
@@ -133,6 +126,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
       forget: (activation) => this.#forget(activation),
       resumeWork: (agent) => this.#resumeWork(agent),
+      unstick: (activation, id) => this.#stepLocal(activation, { kind: "unstick", id }),
       alone: (agent, id, work) => this.#alone(agent, id, work),
     });
     this.#reader = new Reader(
@@ -646,6 +640,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#local(agent, `${address}/result`, { kind: "effect", address, attempt, result: durable });
   }
 
+  /** A durable function of one of our agents tells of its calls: a message of the agent to itself. */
+  effectTells({ agent, address, effect }: EffectCall, calls: readonly CallNews[]): void {
+    this.#local(agent, `${address}/calls`, { kind: "calls", address, attempt: effect.attempt, calls });
+  }
+
   /** A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. */
   #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<void> {
     const { id, from } = envelope;
@@ -725,8 +724,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#do(agent, `${agent}/resumed`, async (activation) => {
       if (activation.state === undefined) return;
       // Not of what a kept message asked for since: that begins by itself.
-      for (const [address, { attempt }] of Object.entries(activation.state.effects)) {
-        const isFound = activation.effectsFound[address]?.attempt === attempt;
+      for (const [address, { attempt, durable }] of Object.entries(activation.state.effects)) {
+        const isFound = activation.effectsFound[address]?.attempt === attempt && durable?.rest === undefined;
         if (isFound) this.#stepLocal(activation, { kind: "attempt", address });
       }
       this.#runOwed(activation);
