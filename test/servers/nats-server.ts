@@ -11,12 +11,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const program = process.env["DORMOUSE_NATS_SERVER"] ?? join(import.meta.dirname, "../../.cache/bin/nats-server");
-const missing = `there is no NATS server to test against: put nats-server 2.14.5 there, or name it in DORMOUSE_NATS_SERVER; looked for ${program}`;
+export const natsProgram =
+  process.env["DORMOUSE_NATS_SERVER"] ?? join(import.meta.dirname, "../../.cache/bin/nats-server");
+const missing = `there is no NATS server to test against: put nats-server 2.14.5 there, or name it in DORMOUSE_NATS_SERVER; looked for ${natsProgram}`;
 
 /** Whether tests against NATS can run. Where CI runs, they must. */
 export function haveNatsServer(): boolean {
-  if (existsSync(program)) return true;
+  if (existsSync(natsProgram)) return true;
   if (process.env["CI"] !== undefined) throw new Error(missing);
   console.warn(`\n!!! SKIPPED: ${missing}\n`);
   return false;
@@ -82,7 +83,7 @@ export class NatsServer {
   async run(): Promise<void> {
     const file = join(this.folder, "server.conf");
     await writeFile(file, this.#configuration);
-    const child = spawn(program, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(natsProgram, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     const seen: string[] = [];
     for await (const line of createInterface({ input: child.stderr })) {
