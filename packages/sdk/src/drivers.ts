@@ -35,7 +35,7 @@ const folderDefault = "file:./.dormouse";
 export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
   const isBucket = typeof store === "string" && store.startsWith("s3://");
   if (mailbox === undefined) {
-    if (isBucket) throw mailboxUrl("a bucket goes with a mailbox on NATS; name it too", mailbox);
+    if (isBucket) throw mailboxUrl("a bucket goes with a mailbox on NATS; name it too", "none");
     if (nats !== undefined || s3 !== undefined) throw optionError("nats and s3 go with a mailbox on NATS", nats ?? s3);
     return { kind: "folder", path: folderOf(store) };
   }

@@ -8,7 +8,7 @@ import {
   startIncarnation,
 } from "@dormouse/core";
 import { checkName, checkOptions, optionError } from "@dormouse/core/protocol";
-import type { Ports } from "@dormouse/core/ports";
+import { DormouseError, type Ports } from "@dormouse/core/ports";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
 import { openCluster, placeOf, type Places } from "./drivers.ts";
@@ -108,7 +108,7 @@ async function openWorld(options: HostOptions, app: string, name: string): Promi
     return { ports: folder.ports, partitionsDefault: partitionsOfFolder, close: () => folder.close() };
   }
   if (place.bucket === undefined)
-    throw optionError("a host on NATS needs a store, such as s3://bucket/prefix", undefined);
+    throw new DormouseError("invalid", "option.invalid", "a host on NATS needs a `store`, such as s3://bucket/prefix");
   checkName("app", app);
   const cluster = await openCluster(place, options, name);
   return { ports: cluster.ports(app), partitionsDefault: partitionsOfCluster, close: () => cluster.close() };
