@@ -63,6 +63,8 @@ interface OpenAsk {
   readonly call: Call<unknown>;
   /** Where it waits to be accepted by the mailbox for the first time. */
   opening: Stint | undefined;
+  /** Of what was sent last: gives it up. */
+  giveUp: () => void;
   repeatMs: number;
   /** Monotonic; not while it is on its way to the mailbox. */
   repeatAt: number;
@@ -150,22 +152,23 @@ export class Connection {
     return this.#calls.run<unknown>(limits, (call) => {
       const { timeoutMs: patienceMs } = limits;
       const opening = this.#stint(to);
-      const ask: OpenAsk = { envelope, patienceMs, call, opening, repeatMs: repeatMsMin, repeatAt: Infinity };
+      const unsent = { opening, giveUp: () => undefined, repeatMs: repeatMsMin, repeatAt: Infinity };
+      const ask: OpenAsk = { envelope, patienceMs, call, ...unsent };
       call.timedOut = (timeoutMs) => messageError(body, timeoutMs, ask.opening?.refusal);
       this.#asks.set(envelope.id, ask);
-      const giveUp = this.#sendAsk(ask, false);
+      this.#sendAsk(ask, false);
       call.onEnd = () => {
         this.#asks.delete(envelope.id);
-        giveUp();
+        ask.giveUp();
       };
     });
   }
 
-  #sendAsk(ask: OpenAsk, isRepeat: boolean): () => void {
+  #sendAsk(ask: OpenAsk, isRepeat: boolean): void {
     const { envelope, patienceMs, call } = ask;
     const asked = { ...envelope, ask: { replyTo: this.#replyTo, patienceMs, isRepeat } };
     ask.repeatAt = Infinity;
-    return this.#stint(envelope.to).push(asked, (result) => {
+    ask.giveUp = this.#stint(envelope.to).push(asked, (result) => {
       if (result instanceof DormouseError) {
         call.reject(result);
         return;
