@@ -126,6 +126,7 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     ["what is no seed", { nkeySeed: "SU-no-seed" }],
     ["a certificate without its key", { tls: { certFile: "a.pem" } }],
     ["another protocol", { servers: `http://a:${encodeURIComponent(password)}@127.0.0.1` }],
+    ["a port that is none", { servers: "nats://127.0.0.1:99999" }],
     ["no server", { servers: " , " }],
     ["a prefix of several tokens", { prefix: "a.b" }],
     ["no copies", { replicas: 0 }],
@@ -171,7 +172,12 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     await mailbox.create(1);
     const zero = 0 as Partition;
     const waiting = mailbox.read(zero, 1).next(1);
-    await Promise.all([expect(waiting).rejects.toThrow("interrupted"), nats.close()]);
+    const looking = nats.membership("other").alive();
+    await Promise.all([
+      expect(waiting).rejects.toThrow("interrupted"),
+      expect(looking).rejects.toMatchObject({ kind: "closed" }),
+      nats.close(),
+    ]);
     await expect(mailbox.append(zero, Buffer.from("a"))).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.channel.request("a", Buffer.from("a"), 1_000)).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.membership("app").alive()).rejects.toMatchObject({ kind: "closed" });
