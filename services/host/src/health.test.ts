@@ -45,6 +45,15 @@ test("metrics are text as Prometheus reads it", async () => {
   expect(await response.text()).toBe("dormouse_ready 1\n");
 });
 
+test("metrics that cannot be told are an answer, and end nothing", async () => {
+  const broken = { ...options, metrics: () => Promise.reject(new Error("it has a secret")) };
+  await using other = await serveHealth(broken);
+  const response = await fetch(`${other.url}/metrics`);
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain("secret");
+  expect((await fetch(`${other.url}/live`)).status).toBe(200);
+});
+
 test("HEAD is answered as GET, without a body", async () => {
   status = running;
   const response = await fetch(`${health.url}/ready`, { method: "HEAD" });
