@@ -23,6 +23,11 @@ export interface NatsOptions {
    * cluster are set already. Default: nothing.
    */
   readonly config?: string;
+  /**
+   * Whether the servers of a cluster tell clients of each other, so that a client of one goes on with another; not for
+   * proxies, which such a client leaves behind. Default: false.
+   */
+  readonly advertise?: boolean;
   /** What to start. Default: what `findNats` finds. */
   readonly found?: Found;
 }
@@ -121,7 +126,8 @@ interface Cluster {
   readonly close: () => Promise<void>;
 }
 
-async function asProcesses(program: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asProcesses(program: string, options: NatsOptions): Promise<Cluster> {
+  const { servers = 1 } = options;
   const names = namesOf(servers);
   const ports = await freePorts(3 * servers);
   const routes = ports.slice(2 * servers).map((port) => `nats://127.0.0.1:${port}`);
@@ -133,13 +139,14 @@ async function asProcesses(program: string, { servers = 1, config = "" }: NatsOp
       args: (folder) => ["--config", join(folder, "server.conf")],
     });
     const own = { name, host: "127.0.0.1", clientPort, monitorPort, routePort, routes, store: runner.folder };
-    await writeFile(join(runner.folder, "server.conf"), configuration(own, config));
+    await writeFile(join(runner.folder, "server.conf"), configuration(own, options));
     members.push({ name, clientPort, monitorPort, runner });
   }
   return { members, close: nothing };
 }
 
-async function asContainers(image: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asContainers(image: string, options: NatsOptions): Promise<Cluster> {
+  const { servers = 1 } = options;
   const names = namesOf(servers);
   const ports = await freePorts(2 * servers);
   const network = await ContainerNetwork.open();
@@ -147,7 +154,7 @@ async function asContainers(image: string, { servers = 1, config = "" }: NatsOpt
   const members = names.map((name, index): Member => {
     const [clientPort = 0, monitorPort = 0] = [ports[index], ports[servers + index]];
     const inside = { clientPort: 4222, monitorPort: 8222, routePort: 6222 };
-    const text = configuration({ name, host: "0.0.0.0", ...inside, routes, store: "/tmp/jetstream" }, config);
+    const text = configuration({ name, host: "0.0.0.0", ...inside, routes, store: "/tmp/jetstream" }, options);
     const runner = network.container(image, {
       name,
       command: ["--config", "/tmp/server.conf"],
@@ -177,17 +184,16 @@ interface Place {
 }
 
 /** JSON's strings and lists are those of the server's own language. */
-function configuration(place: Place, more: string): string {
+function configuration(place: Place, { config = "", advertise = false }: NatsOptions): string {
   const { name, host, clientPort, monitorPort, routePort, routes, store } = place;
-  // Clients keep to the URLs they were given: addresses of a cluster's inside would lead around a proxy.
-  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: true, pool_size: ${routesPooled}, routes: ${JSON.stringify(routes)} }`;
+  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: ${!advertise}, pool_size: ${routesPooled}, routes: ${JSON.stringify(routes)} }`;
   return [
     `server_name: ${name}`,
     `listen: "${host}:${clientPort}"`,
     `http: "${host}:${monitorPort}"`,
     `jetstream { store_dir: ${JSON.stringify(store)} }`,
     routes.length > 1 ? cluster : "",
-    more,
+    config,
     "",
   ].join("\n");
 }
