@@ -142,6 +142,29 @@ describe.skipIf(missing)("three servers", () => {
     await raw.whenUp();
   });
 
+  test("readers opened before it is known that a server died find consumers that answer", async () => {
+    const partitions = Array.from({ length: 12 }, (_, index) => index as Partition);
+    const lead = await raw.apiLeader();
+    const nats = await connectNats({ servers: named(lead).url });
+    const mailbox = nats.mailbox("deaf");
+    await insist(() => mailbox.create(partitions.length));
+    const leaders = await Promise.all(
+      partitions.map(async (partition) => (await raw.info(`dormouse_deaf_${partition}`)).cluster?.leader),
+    );
+    const victim = servers.find(({ name }) => name !== lead);
+    await Promise.all(partitions.map((partition) => insist(() => mailbox.append(partition, barrierBytes))));
+    await victim?.kill();
+    const readers = partitions
+      .filter((partition) => leaders[partition] !== victim?.name)
+      .map((partition) => mailbox.read(partition, 1));
+    expect(readers.length).toBeGreaterThan(0);
+    const read = await Promise.all(readers.map((reader) => reader.next(1)));
+    for (const [message] of read) expect(message).toMatchObject({ sequence: 1, bytes: barrierBytes });
+    await nats.close();
+    await victim?.run();
+    await raw.whenUp();
+  });
+
   test("streams have three copies", async () => {
     expect((await raw.info("dormouse_first_0")).config.num_replicas).toBe(3);
   });

@@ -50,7 +50,7 @@ interface Flight {
 /** What one that was given up tells. */
 const nobodyWaits = (): void => undefined;
 const pauseMsMin = 20;
-const pauseMsMax = 2_000;
+const pauseMsMax = 1_000;
 
 export class Publisher {
   readonly #options: PublisherOptions;
