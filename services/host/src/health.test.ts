@@ -1,20 +1,10 @@
 /** What an orchestrator and a scraper are answered. Method: a real server on a free port, asked by fetch. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Health, serveHealth } from "./health.ts";
 import type { HostStatus } from "@dormouse/sdk";
+import { type Health, serveHealth } from "./health.ts";
+import { starting } from "./starting.ts";
 
-const running: HostStatus = {
-  state: "running",
-  incarnation: "01",
-  name: "one",
-  isReady: true,
-  reason: undefined,
-  partitions: { owned: 8, wanted: 8, total: 8 },
-  agents: 0,
-  effects: 0,
-  quarantined: 0,
-  shelved: 0,
-};
+const running: HostStatus = { ...starting("one"), state: "running", isReady: true, reason: undefined };
 
 let status: HostStatus = running;
 let health: Health;
