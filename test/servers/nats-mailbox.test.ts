@@ -69,7 +69,6 @@ describe.skipIf(missing)("three servers", () => {
   let cluster: Nats;
   let raw: RawNats;
   let apps = 0;
-  const names = ["n1", "n2", "n3"];
   beforeAll(async () => {
     cluster = await startNats({ servers: 3, advertise: true });
     raw = await RawNats.connect([...cluster.urls]);
@@ -83,7 +82,7 @@ describe.skipIf(missing)("three servers", () => {
   });
 
   function named(name: string | undefined): NatsServer {
-    const server = cluster.servers[names.indexOf(name ?? "")];
+    const server = cluster.servers.find((one) => one.name === name);
     if (server === undefined) throw new Error(`no server is named ${name}`);
     return server;
   }
@@ -99,8 +98,8 @@ describe.skipIf(missing)("three servers", () => {
     await insist(() => first.mailbox(app).create(1));
     const leader = (await raw.info(stream)).cluster?.leader;
     await first.close();
-    const own = connectsToLeader ? named(leader) : named(names.find((name) => name !== leader));
-    const nats = await connectNats({ servers: own.url });
+    const own = connectsToLeader ? named(leader) : cluster.servers.find(({ name }) => name !== leader);
+    const nats = await connectNats({ servers: own?.url ?? "" });
     const mailbox = nats.mailbox(app);
 
     const texts: string[] = [];
@@ -151,7 +150,7 @@ describe.skipIf(missing)("three servers", () => {
     const leaders = await Promise.all(
       partitions.map(async (partition) => (await raw.info(`dormouse_deaf_${partition}`)).cluster?.leader),
     );
-    const victim = servers.find(({ name }) => name !== lead);
+    const victim = cluster.servers.find(({ name }) => name !== lead);
     await Promise.all(partitions.map((partition) => insist(() => mailbox.append(partition, barrierBytes))));
     await victim?.kill();
     const readers = partitions
@@ -161,7 +160,7 @@ describe.skipIf(missing)("three servers", () => {
     const read = await Promise.all(readers.map((reader) => reader.next(1)));
     for (const [message] of read) expect(message).toMatchObject({ sequence: 1, bytes: barrierBytes });
     await nats.close();
-    await victim?.run();
+    await victim?.start();
     await raw.whenUp();
   });
 

@@ -34,6 +34,8 @@ export interface NatsOptions {
 
 /** One server of `startNats`. */
 export interface NatsServer {
+  /** As NATS calls it, `n1`, `n2`, `n3`; `undefined` of one that ran before. */
+  readonly name: string | undefined;
   /** `nats://127.0.0.1:…`, the same after a restart. */
   readonly url: string;
   /** `undefined` while it does not run, and for a server that ran before. */
@@ -104,7 +106,7 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
 function running(urls: readonly string[], { servers = 1, config }: NatsOptions): Nats {
   if (urls.length < servers || config !== undefined) throw notOurs("it is used as it is, and cannot be configured");
   const refuse = (): Promise<never> => Promise.reject(notOurs("it cannot be killed or started"));
-  const all = urls.map((url) => ({ url, pid: undefined, kill: refuse, start: refuse }));
+  const all = urls.map((url) => ({ name: undefined, url, pid: undefined, kill: refuse, start: refuse }));
   return { urls, servers: all, close: nothing, [Symbol.asyncDispose]: nothing };
 }
 
@@ -216,8 +218,9 @@ async function started({ members, close }: Cluster): Promise<Nats> {
 }
 
 function serverOf(member: Member, members: readonly Member[]): NatsServer {
-  const { runner, clientPort } = member;
+  const { name, runner, clientPort } = member;
   return {
+    name,
     url: `nats://127.0.0.1:${clientPort}`,
     get pid() {
       return runner.pid;
