@@ -162,6 +162,28 @@ test("a read that nobody answers runs out of time, and says what the last try ca
   expect(error).toMatchObject({ kind: "timeout", code: "call.timeout", cause: { code: "channel.nobody" } });
 });
 
+test("a read that nobody answers is not asked again ever so often", async () => {
+  let asked = 0;
+  await using stage = await open(() => {
+    asked += 1;
+    return Promise.reject(new DormouseError("unavailable", "channel.nobody", "nobody serves this subject now"));
+  });
+  const refused = stage.client
+    .agent(counter, "one")
+    .read({ timeout: 8_000 })
+    .catch((error: unknown) => error);
+  for (let ms = 0; ms < 8_000; ms += 50) {
+    await settled(stage.clock);
+    stage.clock.moveTo(ms);
+  }
+  await settled(stage.clock);
+  // About 100 ms apart at first, 400 later.
+  expect(asked).toBeGreaterThan(10);
+  expect(asked).toBeLessThan(30);
+  stage.clock.moveTo(8_000);
+  expect(await refused).toMatchObject({ code: "call.timeout" });
+});
+
 test("the time of a history is for all its pages, but not for what its reader does between them", async () => {
   let pages = 0;
   await using stage = await open((clock, ask) => {
