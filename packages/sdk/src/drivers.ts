@@ -121,9 +121,13 @@ export class Cluster {
   ports(app: string): Ports {
     const store = this.store(app);
     if (store === undefined) throw optionError("name a store too, such as s3://bucket/prefix", undefined);
+    const nats = this.#nats;
     const elsewhere = (other: string): Elsewhere => ({
       store: this.store(other) ?? store,
-      mailbox: this.#nats.mailbox(other),
+      // Only of an app that was found: names that agents misspell would gather in the connection.
+      get mailbox() {
+        return nats.mailbox(other);
+      },
     });
     return { ...this.clientPorts(app), store, elsewhere };
   }

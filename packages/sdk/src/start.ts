@@ -11,6 +11,7 @@ import { checkName, checkOptions, optionError } from "@dormouse/core/protocol";
 import { DormouseError, type Ports } from "@dormouse/core/ports";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
+import { onAbort } from "./caller-signal.ts";
 import { openCluster, placeOf, type Places } from "./drivers.ts";
 import { type Lives, runLives } from "./lives.ts";
 import { sayProblem } from "./problems.ts";
@@ -131,14 +132,8 @@ function runHost(lives: Lives, world: World, signal: AbortSignal | undefined): H
     await lives.drain().catch(() => undefined);
     await ended;
   };
-  if (signal === undefined) {
-    const stopListening = drainOnSignals(drain);
-    ended.catch(() => undefined).finally(stopListening);
-  } else {
-    const aborted = (): void => void drain().catch(() => undefined);
-    if (signal.aborted) aborted();
-    else signal.addEventListener("abort", aborted, { once: true });
-  }
+  const stopListening = signal === undefined ? drainOnSignals(drain) : onAbort(signal, drain);
+  ended.catch(() => undefined).finally(stopListening);
   return {
     client,
     get incarnation() {
