@@ -14,11 +14,13 @@ import {
   findNats,
   missingServers,
   type Nats,
+  s3Faults,
   s3Proxy,
   type S3Proxy,
   type S3Server,
   startNats,
   startS3,
+  tcpProxy,
 } from "@dormouse/testing/servers";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { counter } from "../agents/counter.ts";
@@ -91,6 +93,10 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
   /** With the mailbox and the store on the line. */
   function dormouse(...line: readonly string[]): Promise<Ended> {
     return run([...line, "--mailbox", places.mailbox, "--store", places.store]);
+  }
+
+  function dormouseWith(changed: Readonly<Record<string, string>>, ...line: readonly string[]): Promise<Ended> {
+    return run([...line, "--mailbox", places.mailbox, "--store", places.store], changed);
   }
 
   function withoutStore(...line: readonly string[]): Promise<Ended> {
@@ -247,6 +253,36 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const checks = ["create", "refuse-create", "swap", "refuse-stale", "concurrent-create"];
     expect(linesOf(stdout)).toEqual(checks.map((check) => ({ check, passed: true })));
+  });
+
+  test("store probe goes on after a store's refusals, and ends with the check that a store without ETags fails", async () => {
+    let puts = 0;
+    await using busy = await s3Proxy({
+      target: s3.endpoint,
+      fault: ({ method }) => {
+        if (method === "PUT") puts += 1;
+        // The first is that of opening the store; an error's connection is not kept.
+        const isRefused = method === "PUT" && puts > 1 && puts < 5;
+        return isRefused ? s3Faults.answer(503, "SlowDown", { connection: "close" }) : undefined;
+      },
+    });
+    const probed = await dormouseWith({ DORMOUSE_S3_ENDPOINT: busy.endpoint }, "store", "probe");
+    expect(probed).toMatchObject({ code: 0, stderr: "the store is fit\n" });
+    await using page = await s3Proxy({
+      target: s3.endpoint,
+      fault: () => (_forward, response) => void response.writeHead(200).end("<html>welcome</html>"),
+    });
+    const refused = await dormouseWith({ DORMOUSE_S3_ENDPOINT: page.endpoint }, "store", "probe");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("(store.unfit)");
+  });
+
+  test("a command ends though the server that it asked hangs", async () => {
+    await using path = await tcpProxy({ target: nats.urls[0] ?? "" });
+    path.hold();
+    const { code, stderr } = await run(["list", "--mailbox", path.url]);
+    expect(stderr).toContain("(nats.unreachable)");
+    expect(code).toBe(1);
   });
 
   test("dev runs a module's agents there too, and leaves when it is ended", async () => {

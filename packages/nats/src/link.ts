@@ -42,7 +42,8 @@ export class Link {
   private constructor(connection: Connection, jetstream: JetStreamManager) {
     this.connection = connection;
     this.jetstream = jetstream;
-    connection.subscribe(`${this.#inboxPrefix}*`, { callback: (_, message) => this.#reply(message) });
+    // As every other: the library hands a refused subscription to its handler, with no message.
+    this.subscribe(`${this.#inboxPrefix}*`, (message) => this.#reply(message));
     void this.#follow();
   }
 
