@@ -130,8 +130,26 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
     expect(noHost).toMatchObject({ code: 1, stderr: expect.stringContaining("(app.no-host)") as string });
   });
 
+  test("app create refuses a store whose conditions do not hold, by the check that fails, and makes nothing", async () => {
+    await using unfit = await s3Proxy({
+      target: s3.endpoint,
+      fault: ({ method, url, headers, body }) => {
+        const { "if-none-match": condition } = headers;
+        if (method !== "PUT" || condition === undefined) return undefined;
+        return async (_forward, response) => {
+          const { status, headers: answered } = await fetch(s3.endpoint + url, { method, body: new Uint8Array(body) });
+          response.writeHead(status, { etag: answered.get("etag") ?? "" }).end();
+        };
+      },
+    });
+    const refused = await dormouseWith({ DORMOUSE_S3_ENDPOINT: unfit.endpoint }, "app", "create");
+    expect(refused.stderr).toContain("check=refuse-create (store.unfit)");
+    const status = await dormouse("app", "status");
+    expect(status.stderr).toContain("dormouse app create");
+  });
+
   test("app create makes it, leaves it as it is, and refuses another number of partitions", async () => {
-    const made = await dormouse("app", "create", "--partitions", "4");
+    const made = await dormouseWith({ DORMOUSE_PARTITIONS: "4" }, "app", "create");
     expect(made).toMatchObject({
       code: 0,
       stderr: "",

@@ -119,10 +119,6 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     app = newApp();
     const first = await start({ partitions: 2 });
     const keys = Array.from({ length: 8 }, (_, n) => `key-${n}`);
-    const addTo =
-      (host: Host) =>
-      async (key: string): Promise<number> =>
-        host.client.agent(counter, key).ask({ type: "add", by: 1 });
     await Promise.all(keys.map(addTo(first)));
     await first.drain();
     const url = `${s3.endpoint}/${s3.bucket}/test/${app}/partitions/0`;
@@ -181,6 +177,10 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     });
   });
 });
+
+function addTo(host: Host): (key: string) => Promise<number> {
+  return (key) => host.client.agent(counter, key).ask({ type: "add", by: 1 });
+}
 
 /** Adds one to each of many agents, over all partitions. */
 async function addToAll(client: Host["client"]): Promise<ReadonlySet<number>> {
