@@ -169,7 +169,8 @@ export class Keeper {
       this.#unreadable.delete(partition);
       forget(partition);
     }
-    const held = new Set([...owned(), ...this.#unreadable]);
+    // Those that could not be read too: someone may have mended the store.
+    const held = new Set(owned());
     const missing = [...this.#wanted].filter((partition) => !held.has(partition));
     const claims = await this.#claim(missing);
     if (world.signal.aborted) return;
@@ -222,9 +223,12 @@ export class Keeper {
 
   async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
     try {
-      return await claim(claimant, partition);
+      const owned = await claim(claimant, partition);
+      if (this.#unreadable.delete(partition)) this.#options.forget(partition);
+      return owned;
     } catch (error) {
       if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+      if (this.#unreadable.has(partition)) return undefined;
       this.#unreadable.add(partition);
       this.#options.stopped(partition, error);
       return undefined;
