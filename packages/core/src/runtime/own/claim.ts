@@ -58,7 +58,7 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     // seal that host for one that cannot commit.
     if (object.chain.some((link) => link.incarnation === incarnation)) throw sealedError(incarnation);
     if (object.owner !== undefined && !(await mayTakeFrom(object.owner))) return undefined;
-    const recovered = await recover(world, partition, object, seals, objects);
+    const recovered = await recover(partition, object, seals, objects);
     if (recovered === undefined) {
       // An owner that settles and trims meanwhile writes the object before it deletes a record.
       if (found !== undefined && found.etag === incomplete) throw recordMissing(partition);
@@ -69,7 +69,8 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     const epoch = object.epoch + 1;
     const chain = [...recovered.chain, { incarnation, epoch, from, end: undefined }];
     // The settled state stays as it is: what the tail made of it is settled later, under the same names.
-    const settled = found === undefined ? emptyPartitionState() : decodePartition(found.bytes, name).state;
+    const isAsFound = found === undefined || object.chain.length === 0;
+    const settled = isAsFound ? object.state : decodePartition(found.bytes, name).state;
     const deaths = object.deaths + (object.owner === undefined ? 0 : 1);
     const next: PartitionObject = {
       epoch,

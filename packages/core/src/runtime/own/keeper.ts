@@ -8,11 +8,11 @@
  *
  * W1  What membership says decides when something is tried, never whether it is safe: a claim of a living host's
  *     partition seals that host, and loses nothing (D5).
- * W2  A host that lacks what is placed on it looks again every few seconds, and at once when another says that it let
- *     go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now and
- *     then all the same, since a notice of it may be lost.
- * W3  Partitions move a few at a time, those without running effects first; one whose effects run on moves when its
- *     grace is over, and they run again where it goes (D6).
+ * W2  A host that lacks what is placed on it looks again every few seconds, and at once for those that another says it
+ *     let go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now
+ *     and then all the same, since a notice of it may be lost.
+ * W3  Partitions move a few at a time, since those that move together wait for each other; those without running effects
+ *     first. One whose effects run on moves when its grace is over, and they run again where it goes (D6).
  */
 import type { Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
@@ -62,7 +62,8 @@ const unknownMsMax = 20_000;
 const awaitedPollMs = 2_000;
 /** How often it is looked whether effects have ended. */
 const effectsPollMs = 100;
-const handedAtOnceMax = 4;
+/** What is handed over together, of all that is to go: the more, the more at once, so that a drain does not take for ever. */
+const handedAtOnceShare = 1 / 8;
 
 export class Keeper {
   readonly #options: KeeperOptions;
@@ -70,6 +71,10 @@ export class Keeper {
   /** Those that another host holds, lives, and is to hand over. */
   #awaited: ReadonlySet<Partition> = new Set();
   readonly #unreadable = new Set<Partition>();
+  /** Let go by others, and not looked for since. */
+  #freed = new Set<Partition>();
+  /** Whether the next look is for all that is missing, not for what was let go alone. */
+  #isForAll = true;
   /** Owners that membership does not know, and since when. */
   readonly #unknown = new Map<string, number>();
   #isLeaving = false;
@@ -106,10 +111,7 @@ export class Keeper {
     this.#stops.push(
       membership.watch(() => this.look()),
       channel.subscribe(freedSubject(app), (bytes) => {
-        const freed = decodeFreed(bytes)?.partitions ?? [];
-        // While it looks it may have seen the partition held, and not know yet that it waits for it.
-        const isLooking = this.#looking !== undefined;
-        if (isLooking || freed.some((partition) => this.#awaited.has(partition))) this.look();
+        for (const partition of decodeFreed(bytes)?.partitions ?? []) this.#noteFreed(partition);
       }),
     );
     await this.#look();
@@ -132,6 +134,19 @@ export class Keeper {
 
   /** Something may have changed. */
   look(): void {
+    this.#isForAll = true;
+    this.#lookSoon();
+  }
+
+  /** The store is asked for this one alone: while many move, it would be asked for all of the rest each time. */
+  #noteFreed(partition: Partition): void {
+    // While it looks it may have seen the partition held, and not know yet that it waits for it.
+    if (this.#looking === undefined && !this.#awaited.has(partition)) return;
+    this.#freed.add(partition);
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
     const { world, failed } = this.#options;
     if (world.signal.aborted || this.#isLeaving) return;
     if (this.#looking === undefined) void supervise(() => this.#look(), failed);
@@ -150,7 +165,7 @@ export class Keeper {
       this.#looking = undefined;
       if (!this.#isToLookAgain) return;
       this.#isToLookAgain = false;
-      this.look();
+      this.#lookSoon();
     });
     return this.#looking;
   }
@@ -158,6 +173,10 @@ export class Keeper {
   async #lookOnce(): Promise<void> {
     const { world, incarnation, app, owned, own, forget } = this.#options;
     this.#cancelPoll?.();
+    const isForAll = this.#isForAll;
+    const freed = this.#freed;
+    this.#isForAll = false;
+    this.#freed = new Set();
     const others = await this.#others();
     if (this.#isLeaving) return;
     if (this.#options.formats.look(others)) await this.#announce();
@@ -171,7 +190,7 @@ export class Keeper {
     }
     const held = new Set([...owned(), ...this.#unreadable]);
     const missing = [...this.#wanted].filter((partition) => !held.has(partition));
-    const claims = await this.#claim(missing);
+    const claims = await this.#claim(isForAll ? missing : missing.filter((partition) => freed.has(partition)));
     if (world.signal.aborted) return;
     own(claims);
     const taken = new Set(claims.map(({ partition }) => partition));
@@ -262,7 +281,7 @@ export class Keeper {
       for (const partition of leaving) if (!since.has(partition)) since.set(partition, now);
       const isDue = (partition: Partition): boolean =>
         !hasEffects(partition) || now - (since.get(partition) ?? now) >= graceMs;
-      const due = leaving.filter(isDue).slice(0, handedAtOnceMax);
+      const due = leaving.filter(isDue).slice(0, Math.ceil(leaving.length * handedAtOnceShare));
       if (due.length === 0) {
         await pause(world, effectsPollMs);
         continue;
