@@ -69,12 +69,12 @@ export class Keeper {
   readonly #options: KeeperOptions;
   #wanted: ReadonlySet<Partition> = new Set();
   /** Those that another host holds, lives, and is to hand over. */
-  #awaited: ReadonlySet<Partition> = new Set();
+  #awaited: Set<Partition> = new Set();
+  /** Of those, what another said it let go, while each is claimed. */
+  readonly #taking = new Map<Partition, Promise<void>>();
+  /** Let go while it was looked for them: to be taken after. */
+  readonly #freed = new Set<Partition>();
   readonly #unreadable = new Set<Partition>();
-  /** Let go by others, and not looked for since. */
-  #freed = new Set<Partition>();
-  /** Whether the next look is for all that is missing, not for what was let go alone. */
-  #isForAll = true;
   /** Owners that membership does not know, and since when. */
   readonly #unknown = new Map<string, number>();
   #isLeaving = false;
@@ -111,7 +111,7 @@ export class Keeper {
     this.#stops.push(
       membership.watch(() => this.look()),
       channel.subscribe(freedSubject(app), (bytes) => {
-        for (const partition of decodeFreed(bytes)?.partitions ?? []) this.#noteFreed(partition);
+        for (const partition of decodeFreed(bytes)?.partitions ?? []) this.#takeFreed(partition);
       }),
     );
     await this.#look();
@@ -122,7 +122,7 @@ export class Keeper {
   async leave(): Promise<void> {
     this.#isLeaving = true;
     await this.#announce();
-    await this.#looking;
+    await Promise.all([this.#looking, ...this.#taking.values()]);
     this.#wanted = new Set();
     await this.#hand();
   }
@@ -134,19 +134,6 @@ export class Keeper {
 
   /** Something may have changed. */
   look(): void {
-    this.#isForAll = true;
-    this.#lookSoon();
-  }
-
-  /** The store is asked for this one alone: while many move, it would be asked for all of the rest each time. */
-  #noteFreed(partition: Partition): void {
-    // While it looks it may have seen the partition held, and not know yet that it waits for it.
-    if (this.#looking === undefined && !this.#awaited.has(partition)) return;
-    this.#freed.add(partition);
-    this.#lookSoon();
-  }
-
-  #lookSoon(): void {
     const { world, failed } = this.#options;
     if (world.signal.aborted || this.#isLeaving) return;
     if (this.#looking === undefined) void supervise(() => this.#look(), failed);
@@ -163,20 +150,46 @@ export class Keeper {
   #look(): Promise<void> {
     this.#looking ??= this.#lookOnce().finally(() => {
       this.#looking = undefined;
+      const freed = [...this.#freed].filter((partition) => !this.#taking.has(partition));
+      for (const partition of freed) {
+        this.#freed.delete(partition);
+        this.#takeFreed(partition);
+      }
       if (!this.#isToLookAgain) return;
       this.#isToLookAgain = false;
-      this.#lookSoon();
+      this.look();
     });
     return this.#looking;
+  }
+
+  /** By itself: one that moves waits neither for others that do, nor for a look at all that is still held. */
+  #takeFreed(partition: Partition): void {
+    const { world, failed } = this.#options;
+    if (world.signal.aborted || this.#isLeaving) return;
+    // It may have been seen as held a moment ago, and not be known to be waited for.
+    if (this.#looking !== undefined || this.#taking.has(partition)) this.#freed.add(partition);
+    else if (this.#awaited.has(partition)) {
+      const taking = supervise(() => this.#take(partition), failed).finally(() => {
+        this.#taking.delete(partition);
+        if (this.#freed.delete(partition)) this.#takeFreed(partition);
+      });
+      this.#taking.set(partition, taking);
+    }
+  }
+
+  async #take(partition: Partition): Promise<void> {
+    const { world, own, failed } = this.#options;
+    const claims = await this.#claim([partition]);
+    if (world.signal.aborted) return;
+    own(claims);
+    if (claims.length > 0 || this.#unreadable.has(partition)) this.#awaited.delete(partition);
+    // It may have been placed elsewhere meanwhile.
+    void supervise(() => this.#hand(), failed);
   }
 
   async #lookOnce(): Promise<void> {
     const { world, incarnation, app, owned, own, forget } = this.#options;
     this.#cancelPoll?.();
-    const isForAll = this.#isForAll;
-    const freed = this.#freed;
-    this.#isForAll = false;
-    this.#freed = new Set();
     const others = await this.#others();
     if (this.#isLeaving) return;
     if (this.#options.formats.look(others)) await this.#announce();
@@ -188,13 +201,14 @@ export class Keeper {
       this.#unreadable.delete(partition);
       forget(partition);
     }
-    const held = new Set([...owned(), ...this.#unreadable]);
-    const missing = [...this.#wanted].filter((partition) => !held.has(partition));
-    const claims = await this.#claim(isForAll ? missing : missing.filter((partition) => freed.has(partition)));
+    const missing = (): readonly Partition[] => {
+      const held = new Set([...owned(), ...this.#unreadable]);
+      return [...this.#wanted].filter((partition) => !held.has(partition));
+    };
+    const claims = await this.#claim(missing().filter((partition) => !this.#taking.has(partition)));
     if (world.signal.aborted) return;
     own(claims);
-    const taken = new Set(claims.map(({ partition }) => partition));
-    this.#awaited = new Set(missing.filter((one) => !taken.has(one) && !this.#unreadable.has(one)));
+    this.#awaited = new Set(missing());
     void supervise(() => this.#hand(), this.#options.failed);
     this.#schedule();
   }
