@@ -18,7 +18,7 @@ import type { Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
 import type { App } from "../../format/app.ts";
 import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
-import type { Cancel, Channel, Membership } from "../../ports/index.ts";
+import type { Cancel, Channel, Mailbox, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
 import { type Journal, RecordObjects } from "../journal.ts";
 import { decodeFreed, freedSubject } from "../release/reply.ts";
@@ -31,6 +31,7 @@ import { Seals } from "./takeover.ts";
 export interface KeeperOptions {
   readonly world: World;
   readonly membership: Membership;
+  readonly mailbox: Mailbox;
   readonly channel: Channel;
   readonly incarnation: string;
   readonly app: App;
@@ -230,10 +231,11 @@ export class Keeper {
   }
 
   async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {
-    const { world, incarnation, journal } = this.#options;
+    const { world, mailbox, incarnation, journal } = this.#options;
     const seals = new Seals(world, incarnation);
     const claimant: Claimant = {
       world,
+      mailbox,
       incarnation,
       from: journal.next,
       seals,
