@@ -6,6 +6,7 @@
  */
 import { connect as connectPlain } from "@nats-io/transport-node";
 import { agent, connect, type Host, type HostOptions, type Observed, type Places, ref, startHost } from "@dormouse/sdk";
+import { connectOperator } from "@dormouse/sdk/operate";
 import { missingServers, type Nats, type S3Server, startNats, startS3 } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { sendTo, setup } from "xstate";
@@ -45,6 +46,19 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     hosts.push(host);
     return host;
   };
+
+  test.for([
+    ["a client", connect],
+    ["an operator", connectOperator],
+  ] as const)("%s is not connected by a signal that is aborted meanwhile", async ([, connecting]) => {
+    app = newApp();
+    await start();
+    const stop = new AbortController();
+    const connected = connecting({ mailbox: places().mailbox ?? "", app, signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await expect(connected).rejects.toThrow("enough");
+  });
+
   test("a client without the store asks, sends and reads; the next host goes on where the last one ended", async () => {
     app = newApp();
     const host = await start();

@@ -13,27 +13,31 @@ import { inspect } from "node:util";
 import { nkeys } from "@nats-io/transport-node";
 import { DormouseError, type Partition } from "@dormouse/core/ports";
 import { connectNats, type NatsOptions } from "@dormouse/nats";
+import { missingServers, type Nats, startNats } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { haveNatsServer, NatsServer } from "./nats-server.ts";
 
 const password = "the-secret:itself/with@odd";
 const haveOpenssl = (process.env["PATH"] ?? "").split(":").some((folder) => existsSync(join(folder, "openssl")));
 
-describe.skipIf(!haveNatsServer())("connecting", () => {
-  let server: NatsServer | undefined;
+describe.skipIf(await missingServers(["nats"]))("connecting", () => {
+  let server: Nats | undefined;
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "dormouse-keys-"));
   });
   afterAll(() => rm(folder, { recursive: true }));
   afterEach(async () => {
-    await server?.remove();
+    await server?.close();
     server = undefined;
   });
 
-  async function start(configuration: string): Promise<NatsServer> {
-    server = await NatsServer.start({ configuration });
-    return server;
+  async function start(
+    config: string,
+  ): Promise<{ readonly url: string; readonly host: string; readonly port: string }> {
+    server = await startNats({ config });
+    const [url = ""] = server.urls;
+    const { host, port } = new URL(url);
+    return { url, host, port };
   }
 
   test("a user and password, apart or in the URL, and not the wrong ones", async () => {
@@ -126,6 +130,7 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     ["what is no seed", { nkeySeed: "SU-no-seed" }],
     ["a certificate without its key", { tls: { certFile: "a.pem" } }],
     ["another protocol", { servers: `http://a:${encodeURIComponent(password)}@127.0.0.1` }],
+    ["a port that is none", { servers: "nats://127.0.0.1:99999" }],
     ["no server", { servers: " , " }],
     ["a prefix of several tokens", { prefix: "a.b" }],
     ["no copies", { replicas: 0 }],
@@ -135,13 +140,13 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
   });
 
   test("a server without JetStream is refused", async () => {
-    server = await NatsServer.start({ isPlain: true });
-    expect(await refusal({ servers: server.url })).toBe("nats.no-jetstream");
+    const { url } = await start("jetstream: false");
+    expect(await refusal({ servers: url })).toBe("nats.no-jetstream");
   });
 
   test("an address where nobody is, is said to be unreachable", async () => {
     const { url } = await start("");
-    await server?.kill();
+    await server?.servers[0]?.kill();
     expect(await refusal({ servers: url.replace("nats://", `nats://a:${encodeURIComponent(password)}@`) })).toBe(
       "nats.unreachable",
     );
@@ -171,7 +176,12 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     await mailbox.create(1);
     const zero = 0 as Partition;
     const waiting = mailbox.read(zero, 1).next(1);
-    await Promise.all([expect(waiting).rejects.toThrow("interrupted"), nats.close()]);
+    const looking = nats.membership("other").alive();
+    await Promise.all([
+      expect(waiting).rejects.toThrow("interrupted"),
+      expect(looking).rejects.toMatchObject({ kind: "closed" }),
+      nats.close(),
+    ]);
     await expect(mailbox.append(zero, Buffer.from("a"))).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.channel.request("a", Buffer.from("a"), 1_000)).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.membership("app").alive()).rejects.toMatchObject({ kind: "closed" });

@@ -84,18 +84,23 @@ const noRoom = new Set<number | undefined>([
 /** The refusal to make a stream, in what an operator can do about it. */
 export function streamError(stream: string, cause: unknown): DormouseError {
   const code = apiCode(cause);
-  if (code === apiCodes.noSuitablePeers) {
-    const why = "the cluster has too few servers for its copies now; start them, or set `replicas`";
-    return streamRefused(stream, why, cause);
-  }
-  if (noRoom.has(code)) {
+  if (noRoom.has(code) || isShortOfRoom(cause)) {
     const why =
       "JetStream sets aside the most that a stream may hold, and has no such room left; lower `streamBytesMax`, or " +
       "raise max_file_store of the servers or the limits of the account";
     return streamRefused(stream, why, cause);
   }
+  if (code === apiCodes.noSuitablePeers) {
+    const why = "the cluster has too few servers for its copies now; start them, or set `replicas`";
+    return streamRefused(stream, why, cause);
+  }
   if (code === apiCodes.nameInUse || code === apiCodes.subjectOverlap) return streamOther(stream, cause);
   return apiError(`create stream ${stream}`, cause);
+}
+
+/** A cluster finds no server for a stream if too few live, and if those that live lack room: only its words tell which. */
+function isShortOfRoom(cause: unknown): boolean {
+  return apiCode(cause) === apiCodes.noSuitablePeers && cause instanceof Error && /insufficient/i.test(cause.message);
 }
 
 function streamRefused(stream: string, why: string, cause: unknown): DormouseError {

@@ -91,7 +91,8 @@ function parseServers(servers: string | readonly string[]): readonly ServerUrl[]
     const [, scheme = "nats", userinfo = "", host = ""] =
       /^(?:([a-z]+):\/\/)?(?:(.*)@)?([^@/?#\s]+)\/?$/.exec(text) ?? [];
     // What is wrong is not repeated here: it may hold a password.
-    if (host === "" || (scheme !== "nats" && scheme !== "tls")) {
+    const isAddress = URL.canParse(`nats://${host}`);
+    if (host === "" || !isAddress || (scheme !== "nats" && scheme !== "tls")) {
       throw optionInvalid("servers", "a server is nats://host:port or tls://host:port");
     }
     return { scheme, host, userinfo };
