@@ -14,7 +14,7 @@ import { nkeys } from "@nats-io/transport-node";
 import { DormouseError, type Partition } from "@dormouse/core/ports";
 import { connectNats, type NatsOptions } from "@dormouse/nats";
 import { missingServers, type Nats, startNats } from "@dormouse/testing/servers";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 
 const password = "the-secret:itself/with@odd";
 const haveOpenssl = (process.env["PATH"] ?? "").split(":").some((folder) => existsSync(join(folder, "openssl")));
@@ -89,6 +89,56 @@ describe.skipIf(await missingServers(["nats"]))("connecting", () => {
     expect(await works({ servers: url, credsFile })).toBe(true);
     expect(await refusal({ servers: url })).toBe("nats.refused");
     expect(await refusal({ servers: url, credsFile: join(folder, "missing.creds") })).toBe("option.invalid");
+  });
+
+  test("a credentials file or a seed that is none is told by its option, and nothing of it", async () => {
+    const { url } = await start("");
+    const credsFile = join(folder, "broken.creds");
+    const seed = Buffer.from(nkeys.createUser().getSeed()).toString();
+    // Its last characters are its checksum.
+    const broken = seed.slice(0, -4) + (seed.endsWith("AAAA") ? "BBBB" : "AAAA");
+    expect(await refusal({ servers: url, nkeySeed: broken })).toBe("option.invalid");
+    await writeFile(credsFile, `hello ${password}`);
+    expect(await refusal({ servers: url, credsFile })).toBe("option.invalid");
+    await writeFile(
+      credsFile,
+      `-----BEGIN NATS USER JWT-----\na.b.c\n------END NATS USER JWT------\n\n` +
+        `-----BEGIN USER NKEY SEED-----\n${broken}\n------END USER NKEY SEED------\n`,
+    );
+    await expect(connectNats({ servers: url, credsFile })).rejects.toMatchObject({
+      kind: "invalid",
+      code: "option.invalid",
+      message: expect.stringContaining(credsFile) as string,
+    });
+  });
+
+  test("a user who may not do what hosts must is refused by what it may not, and nothing is printed", async () => {
+    const printed = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const may = (permissions: string): string =>
+      `authorization { users: [{ user: host, password: "${password}", permissions: { ${permissions} } }] }`;
+    const noAnswers = await start(may(`publish: [">"], subscribe: ["other.>"]`));
+    const denied = await failure({ servers: noAnswers.url, user: "host", password });
+    expect(denied).toMatchObject({
+      code: "nats.refused",
+      message: expect.stringContaining("subscription subject=_INBOX") as string,
+    });
+    await server?.close();
+    const noApi = await start(may(`publish: ["other.>"], subscribe: [">"]`));
+    const refused = await failure({ servers: noApi.url, user: "host", password });
+    expect(refused).toMatchObject({
+      code: "nats.refused",
+      message: expect.stringContaining("publish subject=$JS.API.INFO") as string,
+    });
+    await server?.close();
+    const noStreams = await start(may(`publish: ["$JS.API.INFO"], subscribe: [">"]`));
+    const nats = await connectNats({ servers: noStreams.url, user: "host", password });
+    await expect(nats.mailbox("app").create(1)).rejects.toMatchObject({
+      code: "nats.api",
+      message: expect.stringContaining("publish subject=$JS.API.STREAM.NAMES") as string,
+    });
+    await nats.close();
+    expect(printed).not.toHaveBeenCalled();
+    printed.mockRestore();
   });
 
   test("a server that takes smaller messages than events may be is refused", async () => {
@@ -223,11 +273,15 @@ async function works(options: NatsOptions): Promise<boolean> {
 }
 
 /** The code that connecting is refused with, in an error that gives no secret away. */
-async function refusal(options: NatsOptions): Promise<unknown> {
-  const error: unknown = await connectNats(options).then(
+function failure(options: NatsOptions): Promise<unknown> {
+  return connectNats(options).then(
     () => expect.unreachable("it was taken"),
     (reason: unknown) => reason,
   );
+}
+
+async function refusal(options: NatsOptions): Promise<unknown> {
+  const error = await failure(options);
   const told = inspect(error, { depth: 20, showHidden: true });
   const secrets = [password, encodeURIComponent(password), options.token, options.nkeySeed];
   expect(secrets.filter((secret) => secret !== undefined && told.includes(secret))).toEqual([]);

@@ -45,7 +45,8 @@ export class Link {
   private constructor(connection: Connection, jetstreams: Readonly<Record<Patience, JetStreamManager>>) {
     this.connection = connection;
     this.#jetstreams = jetstreams;
-    connection.subscribe(`${this.#inboxPrefix}*`, { callback: (_, message) => this.#reply(message) });
+    // As every other: the library hands a refused subscription to its handler, with no message.
+    this.subscribe(`${this.#inboxPrefix}*`, (message) => this.#reply(message));
     void this.#follow();
   }
 

@@ -212,6 +212,7 @@ class Bucket implements S3Store {
     if (answer.status === 401 || answer.status === 403) throw storeNotWritable(this.#place.where, refusal);
     if (answer.status === 501) throw storeUnfit(this.#place.where, "it knows no conditional writes");
     if (answer.status !== 200) throw storeSaidNo(this.#place.where, refusal);
+    if (answer.etag === undefined) throw storeUnfit(this.#place.where, "it gives objects no ETag");
     const [code] = await this.#sdk.delete([this.#keyOf(name)]);
     if (code !== undefined) throw storeNotWritable(this.#place.where, { status: 200, code });
   }

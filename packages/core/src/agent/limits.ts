@@ -22,6 +22,10 @@ export const batchBytesMax: number = 262_144;
 /** What the open record may hold before the mailbox is given no more credit. */
 export const creditEntriesMax: number = 1_000;
 export const creditBytesMax: number = 1_048_576;
+/** What a partition may have read of its mailbox that made no entry before it settles, to trim: a quarter of the smallest one. */
+export const mailboxBytesIdleMax: number = 1_048_576;
+/** What a stream keeps around each message, about. */
+export const mailboxMessageBytes: number = 64;
 /** Microsteps of one step: `raise` and `always` loops end here. */
 export const stepIterationsMax: number = 1_000;
 /** What one step may ask for. */

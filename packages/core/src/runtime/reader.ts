@@ -15,7 +15,7 @@
  */
 import type { Partition } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { creditEntriesMax } from "../agent/limits.ts";
+import { creditEntriesMax, mailboxBytesIdleMax, mailboxMessageBytes } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { type Consumed, isConsumed, type Position } from "../format/partition.ts";
 import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
@@ -87,6 +87,9 @@ export class Reader {
   #window: Ticket[] = [];
   /** Parts of messages that were handed out. */
   #undecided = 0;
+  /** Of messages handed out since the last settle, as the mailbox keeps them; of these, those without parts. */
+  #bytesTaken = 0;
+  #bytesPassed = 0;
   #waiter: (() => void) | undefined;
   #opening: Opening | undefined;
   #reader: MailboxReader | undefined;
@@ -103,6 +106,19 @@ export class Reader {
     this.#anchor = position.anchor;
     this.#before = position.before ?? [];
     this.#start = position;
+  }
+
+  /**
+   * Whether so much of the mailbox was read since the last settle that it is to be trimmed: of messages without parts, or
+   * of all where none made an entry.
+   */
+  isGrown(hasEntries: boolean): boolean {
+    return (hasEntries ? this.#bytesPassed : this.#bytesTaken) >= mailboxBytesIdleMax;
+  }
+
+  settledUpToNow(): void {
+    this.#bytesTaken = 0;
+    this.#bytesPassed = 0;
   }
 
   /** Reads until the host ends or `stop` is called. */
@@ -130,6 +146,9 @@ export class Reader {
   expect(message: MailboxMessage, count: number): Ticket {
     const ticket = { sequence: message.sequence, at: message.at, epoch: this.#epoch, left: count };
     this.#window.push(ticket);
+    const bytes = message.bytes.length + mailboxMessageBytes;
+    this.#bytesTaken += bytes;
+    if (count === 0) this.#bytesPassed += bytes;
     this.#undecided += count;
     if (count === 0) this.#consumed(ticket);
     return ticket;

@@ -203,13 +203,14 @@ export class Keeper {
       forget(partition);
     }
     const missing = (): readonly Partition[] => {
-      const held = new Set([...owned(), ...this.#unreadable]);
+      const held = new Set(owned());
       return [...this.#wanted].filter((partition) => !held.has(partition));
     };
+    // Those that could not be read too: someone may have mended the store.
     const claims = await this.#claim(missing().filter((partition) => !this.#taking.has(partition)));
     if (world.signal.aborted) return;
     own(claims);
-    this.#awaited = new Set(missing());
+    this.#awaited = new Set(missing().filter((partition) => !this.#unreadable.has(partition)));
     void supervise(() => this.#hand(), this.#options.failed);
     this.#schedule();
   }
@@ -257,9 +258,12 @@ export class Keeper {
 
   async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
     try {
-      return await claim(claimant, partition);
+      const owned = await claim(claimant, partition);
+      if (this.#unreadable.delete(partition)) this.#options.forget(partition);
+      return owned;
     } catch (error) {
       if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+      if (this.#unreadable.has(partition)) return undefined;
       this.#unreadable.add(partition);
       this.#options.stopped(partition, error);
       return undefined;
