@@ -272,6 +272,7 @@ class Host implements Incarnation {
     this.#keeper = new Keeper({
       world,
       membership: ports.membership,
+      mailbox: ports.mailbox,
       channel: ports.channel,
       incarnation: options.id,
       app: options.app,
@@ -346,7 +347,7 @@ class Host implements Incarnation {
 
   #hold(owned: Owned): Held {
     const { ports, app, world, observe, registry } = this.#options;
-    const { partition, epoch, state, tails } = owned;
+    const { partition, epoch, state, tails, opening } = owned;
     const life = new AbortController();
     const loop = new PartitionLoop({
       ...this.#options,
@@ -356,6 +357,7 @@ class Host implements Incarnation {
       epoch,
       state,
       tails,
+      opening,
       commit: this.#commit,
       effects: this.#effects,
       caution: this.#caution,

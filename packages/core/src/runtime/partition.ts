@@ -44,7 +44,7 @@ import { Entries, entryBytes } from "./entries.ts";
 import { pause, type World } from "./insist.ts";
 import { readRaw } from "./raw.ts";
 import type { QuarantineView, Readable } from "./reads.ts";
-import { Reader, type Ticket } from "./reader.ts";
+import { type Opening, Reader, type Ticket } from "./reader.ts";
 import type { OtherApps } from "./other-apps.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
 import type { Lost } from "./release/routes.ts";
@@ -58,6 +58,8 @@ export interface PartitionOptions {
   readonly epoch: number;
   readonly state: PartitionState;
   readonly tails: Map<Address, Entry[]>;
+  /** Of a reader from its position on. */
+  readonly opening: Opening;
   /** Its signal is the partition's own. */
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -97,6 +99,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Whether all that was in the mailbox when this owner began was handed out. */
   #isCaughtUp = false;
   #standsStill: DormouseError | undefined;
+  readonly #closed = Promise.withResolvers<void>();
 
   constructor(options: PartitionOptions) {
     this.#options = options;
@@ -150,6 +153,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         waits: () => this.#started?.(),
       },
       this.state.position,
+      options.opening,
     );
   }
 
@@ -177,6 +181,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   close(): void {
     this.stop();
     this.#entries.close();
+    this.#closed.resolve();
     this.#options.effects.abort(this.partition);
   }
 
@@ -379,14 +384,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #alone(agent: Address, id: string, work: Work): Lone {
-    const run = (): Promise<void> =>
+    const done = (): Promise<void> =>
       new Promise((resolve) => {
         this.activations.use(agent, async (activation) => {
           if (!this.#entries.isClosed) await work(activation);
           resolve();
         });
       });
-    return { partition: this, agent, id, run };
+    // An agent that is being loaded when its partition is given up never is: all other work would wait for it.
+    return { partition: this, agent, id, run: () => Promise.race([done(), this.#closed.promise]) };
   }
 
   #use(agent: Address, work: Work): boolean {

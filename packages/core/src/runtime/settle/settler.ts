@@ -186,7 +186,6 @@ export class Settler {
     const before = await settle(this.#settling, owned.filter(isUnsettled));
     if (before === undefined) return;
     const still = [...before.settled.map((one) => ({ loop: one.loop, object: one })), ...rest];
-    for (const { loop } of still) loop.close();
     const last = await settle(this.#settling, still, true);
     if (last === undefined) return;
     for (const { loop } of last.settled) {
