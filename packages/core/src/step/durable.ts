@@ -72,7 +72,8 @@ export type CallNews =
       readonly event: EventData;
       readonly timeoutMs: number;
     }
-  | { readonly what: "log"; readonly message: string; readonly fields?: unknown }
+  /** `isInside`: by the body of a marked call. */
+  | { readonly what: "log"; readonly message: string; readonly fields?: unknown; readonly isInside?: boolean }
   /** Nothing is left to do but wait; `seen`: the checkpoints that the function has been given. */
   | { readonly what: "park"; readonly seen: number }
   | { readonly what: "stuck"; readonly error: ErrorData }
@@ -143,7 +144,7 @@ function takeOne(making: Making, address: string, news: CallNews): void {
     }
     case "log": {
       const { message, fields } = news;
-      change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
+      if (news.isInside !== true) change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
       return making.emit({ type: "dormouse.log", message, ...(fields === undefined ? {} : { fields }) });
     }
     case "park": {

@@ -39,7 +39,7 @@ import type { EventData } from "../../agent/way-out.ts";
 import { checkData } from "../../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { Clock, Entropy } from "../../ports/index.ts";
-import { Draw } from "../../step/context.ts";
+import { Draw, sha256, toHex } from "../../step/context.ts";
 import { type CallNews, tokenOf } from "../../step/durable.ts";
 import { asDurable } from "../../step/input.ts";
 import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
@@ -134,8 +134,8 @@ class DurableRun implements DurableScope {
       attempt: call.effect.attempt,
       idempotencyKey: call.address,
       now: () => this.#now,
-      random: () => this.#draw.random(),
-      uuid: () => this.#draw.uuid(),
+      random: () => this.#drawHere().random(),
+      uuid: () => this.#drawHere().uuid(),
       log: (message, fields) => this.#log(message, fields),
     };
   }
@@ -173,7 +173,7 @@ class DurableRun implements DurableScope {
       attempt: n,
       idempotencyKey: `${call.address}/${this.#state.round}/${place}`,
     };
-    const plain: DurableScope = { run: async (_name, inner) => inner(runCall) as never };
+    const plain = new InsideCall(runCall, new Draw(sha256(`${toHex(this.#state.key)} ${place}`), n));
     this.#begin();
     const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
     this.#life.signal.removeEventListener("abort", abort);
@@ -290,11 +290,20 @@ class DurableRun implements DurableScope {
   }
 
   #log(message: string, fields?: object): void {
-    this.#logs += 1;
-    if (this.#isOver || this.#logs <= this.#logged) return;
+    // The body of a recorded call does not run again: its lines are not among those that a re-run comes by.
+    const isInside = currentScope() instanceof InsideCall;
+    if (!isInside) this.#logs += 1;
+    if (this.#isOver || (!isInside && this.#logs <= this.#logged)) return;
     const of = this.#options.call.agent;
     if (fields !== undefined) checkData(fields, { what: "fields", code: "log.not-data", of });
-    this.#tell({ what: "log", message, ...(fields === undefined ? {} : { fields: copyOf(fields) }) });
+    const told = fields === undefined ? {} : { fields: copyOf(fields) };
+    this.#tell({ what: "log", message, ...told, ...(isInside ? { isInside } : {}) });
+  }
+
+  /** For the same reason, what the body of a call draws is not the function's. */
+  #drawHere(): Draw {
+    const scope = currentScope();
+    return scope instanceof InsideCall ? scope.draw : this.#draw;
   }
 
   /** A call of the function: it begins, goes on where it was left, or is answered by what was recorded. */
@@ -445,6 +454,17 @@ class DurableRun implements DurableScope {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+/** Where the body of a marked call runs: what is marked in it runs plainly. */
+class InsideCall implements DurableScope {
+  readonly run: DurableScope["run"];
+  readonly draw: Draw;
+
+  constructor(call: RunCall, draw: Draw) {
+    this.run = async (_name, inner) => inner(call) as never;
+    this.draw = draw;
+  }
+}
 
 interface CallWork {
   readonly begin: () => void;
