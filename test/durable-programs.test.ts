@@ -163,10 +163,14 @@ async function checkPlan(plan: Plan, crashEvery: number): Promise<void> {
   }
 }
 
-test("a random program comes to the same, whatever crashes and however it is parked", { timeout: 120_000 }, async () => {
-  const numRuns = Number(process.env["PROGRAMS"] ?? 12);
-  await fc.assert(
-    fc.asyncProperty(plans, (plan) => checkPlan(plan, 1)),
-    { numRuns, ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) },
-  );
-});
+test(
+  "a random program comes to the same, whatever crashes and however it is parked",
+  { timeout: 120_000 },
+  async () => {
+    const numRuns = Number(process.env["PROGRAMS"] ?? 12);
+    await fc.assert(
+      fc.asyncProperty(plans, (plan) => checkPlan(plan, 1)),
+      { numRuns, ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) },
+    );
+  },
+);

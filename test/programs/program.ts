@@ -11,7 +11,12 @@ export type Op =
   | { readonly op: "deep"; readonly ticks: number }
   | { readonly op: "sleep"; readonly seconds: number }
   /** Values come `after` so many seconds since the start, one that the schema refuses before one that will do. */
-  | { readonly op: "receive"; readonly after: number; readonly isChecked: boolean; readonly timeout: number | undefined }
+  | {
+      readonly op: "receive";
+      readonly after: number;
+      readonly isChecked: boolean;
+      readonly timeout: number | undefined;
+    }
   | { readonly op: "ask"; readonly isRefused: boolean }
   | { readonly op: "send" }
   | { readonly op: "log" }
@@ -131,7 +136,10 @@ class Interpreter {
     this.#probes.told(this.#round, attempt, told);
   }
 
-  #call(op: Extract<Op, { op: "run" | "deep" | "sleep" | "receive" | "ask" | "send" }>, path: string): Promise<unknown> {
+  #call(
+    op: Extract<Op, { op: "run" | "deep" | "sleep" | "receive" | "ask" | "send" }>,
+    path: string,
+  ): Promise<unknown> {
     const { run, sleep, receive, ask, send } = this.#context;
     switch (op.op) {
       case "run":
@@ -179,7 +187,9 @@ class Interpreter {
 
   /** Inside a marked call: the outermost is the boundary. */
   #plainly(path: string): Promise<string> {
-    return this.#context.run("plain", ({ idempotencyKey }) => (this.#context.random() < 2 ? `plain ${path}` : idempotencyKey));
+    return this.#context.run("plain", ({ idempotencyKey }) =>
+      this.#context.random() < 2 ? `plain ${path}` : idempotencyKey,
+    );
   }
 
   async #body(path: string, key: string, ticks: number): Promise<void> {

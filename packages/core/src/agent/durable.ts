@@ -127,7 +127,7 @@ export interface DurableFunction {
 }
 
 export interface DurableOptions {
-  /** Of the function itself, when it throws: it is run again over its checkpoints. Default: one attempt. */
+  /** Of the function itself, when it throws: it is run again over its checkpoints. Without `timeout`. Default: one attempt. */
   readonly retry?: RetryPolicy;
 }
 
@@ -163,6 +163,12 @@ export function durable(first: unknown, second?: unknown): DurableLogic<unknown,
   const options = ((isBare ? second : first) ?? {}) as DurableOptions & { readonly input?: StandardSchemaV1 };
   checkOptions("durable", options, isBare ? ["retry"] : ["retry", "input"]);
   if (typeof fn !== "function") throw optionError("durable takes an asynchronous function", fn);
+  if (options.retry?.timeout !== undefined) {
+    throw optionError(
+      "a function's waits would count as its time, so it has no retry.timeout; a run in it has",
+      options.retry,
+    );
+  }
   const logic = fromPromise(() => Promise.reject(outsideError())) as unknown as DurableLogic<unknown, unknown>;
   functions.set(logic, {
     fn: fn as DurableFunction["fn"],

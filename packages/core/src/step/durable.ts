@@ -10,6 +10,7 @@
  * F3  A timer, an answer or an event for a call that is not open changes nothing: it was overtaken.
  */
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { dateMsMax } from "../agent/duration.ts";
 import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
@@ -122,7 +123,8 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       return end(making, address, news.place, "run", news.name, news.result);
     case "failed": {
       const { place, name, attempt, error, due, startedAt } = news;
-      open(making, address, place, { kind: "run", name, since: startedAt, attempts: attempt, error, due });
+      const again = { attempts: attempt, error, due: dueAfter(due, 0) };
+      open(making, address, place, { kind: "run", name, since: startedAt, ...again });
       if (place === 0) rest(making, address, "parked");
       return;
     }
@@ -140,7 +142,13 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       const { place, to, event, timeoutMs } = news;
       const replyTo = `${askPrefix}${address} ${durableAt(making, address)?.round} ${place} ${making.agent}`;
       making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
-      return open(making, address, place, { kind: "ask", name: event.type, since: now, due: now + timeoutMs, to });
+      return open(making, address, place, {
+        kind: "ask",
+        name: event.type,
+        since: now,
+        due: dueAfter(now, timeoutMs),
+        to,
+      });
     }
     case "log": {
       const { message, fields } = news;
@@ -149,7 +157,7 @@ function takeOne(making: Making, address: string, news: CallNews): void {
     }
     case "park": {
       const durable = durableAt(making, address);
-      const isOvertaken = durable?.checkpoints.length !== news.seen || Object.values(durable.open).some(isReady);
+      const isOvertaken = durable?.checkpoints.length !== news.seen || isAnyReady(durable.open);
       return isOvertaken ? undefined : rest(making, address, "parked");
     }
     case "stuck":
@@ -160,9 +168,13 @@ function takeOne(making: Making, address: string, news: CallNews): void {
   }
 }
 
-/** Whether the function has something to do for it: an attempt that is due, a value to look at. */
-function isReady(call: OpenCall): boolean {
-  return (call.kind === "run" && call.due === undefined) || (call.kind === "receive" && call.offered !== undefined);
+/** Whether the function has something to do for one of them: an attempt that is due, a value to look at. */
+function isAnyReady(open: DurableState["open"]): boolean {
+  return Object.entries(open).some(([place, call]) => {
+    if (call.kind === "receive") return call.offered !== undefined;
+    // The attempt of place 0 is the function's run itself.
+    return call.kind === "run" && call.due === undefined && place !== "0";
+  });
 }
 
 // ------------------------------------------------------------------------------------------------------------ what ends a wait
@@ -330,8 +342,8 @@ function put(making: Making, address: string, effect: Effect): void {
 }
 
 function open(making: Making, address: string, place: number, call: OpenCall): void {
-  const count = Object.keys(durableAt(making, address)?.open ?? {}).length;
-  if (count >= openCallsMax) {
+  const known = durableAt(making, address)?.open ?? {};
+  if (known[place] === undefined && Object.keys(known).length >= openCallsMax) {
     rest(making, address, "stuck", encodeError(tooMany("open calls", making.agent, openCallsMax)));
     return;
   }
@@ -360,7 +372,7 @@ function receive(making: Making, address: string, news: Extract<CallNews, { what
     name,
     since: making.now,
     isChecked,
-    ...(timeoutMs === undefined ? {} : { due: making.now + timeoutMs }),
+    ...(timeoutMs === undefined ? {} : { due: dueAfter(making.now, timeoutMs) }),
     ...(question === undefined ? {} : { question }),
     ...(schema === undefined ? {} : { schema }),
   } as const;
@@ -411,8 +423,18 @@ function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
   for (const place of Object.keys(effect.durable.open)) disarm(making, address, Number(place));
+  keepOffered(making, effect.durable);
   const durable = beginDurable(making.state.birth, address, making.now, effect.durable.round + 1);
   put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable });
+}
+
+/** What a function was looking at when it began anew is for its next wait, before all that came later. */
+function keepOffered(making: Making, { open }: DurableState): void {
+  const offered = Object.values(open).flatMap((call) =>
+    call.kind === "receive" && call.offered !== undefined ? [call.offered] : [],
+  );
+  if (offered.length === 0) return;
+  making.state = { ...making.state, kept: [...offered.toSorted((a, b) => a.at - b.at), ...(making.state.kept ?? [])] };
 }
 
 function rest(making: Making, address: string, how: "parked" | "stuck", error?: ErrorData): void {
@@ -422,9 +444,15 @@ function rest(making: Making, address: string, how: "parked" | "stuck", error?: 
 /** F2 */
 function unpark(making: Making, address: string): void {
   const effect = making.state.effects[address];
-  if (effect?.durable?.rest !== "parked") return;
+  // A function that failed waits for its next attempt, whatever comes meanwhile.
+  if (effect?.durable?.rest !== "parked" || effect.durable.open[0]?.due !== undefined) return;
   const { rest: _rest, ...durable } = effect.durable;
   put(making, address, { ...effect, attempt: effect.attempt + 1, durable });
+}
+
+/** Never after the last date there is. */
+function dueAfter(now: number, ms: number): number {
+  return Math.min(dateMsMax, Math.ceil(now + ms));
 }
 
 function timerId(address: string, place: number): string {

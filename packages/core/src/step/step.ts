@@ -373,6 +373,8 @@ class Work {
   #state: AgentState;
   #measured: Measured | undefined;
   #thrown: unknown;
+  /** How many events the machine has given to its functions. */
+  #given = 0;
 
   constructor(request: StepRequest, before: Activated) {
     this.#request = request;
@@ -401,7 +403,7 @@ class Work {
     if (message.key !== undefined) this.#rememberKey(message.key, message.id);
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
     const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
-    if (offerEvent(this.#making(), event, message.id)) return this.#finishUnchanged(cause);
+    if (offerEvent(this.#making(), event, message.id)) return this.#taken(message, cause);
     return this.#run(event, cause, message);
   }
 
@@ -427,7 +429,12 @@ class Work {
     }
     const cause: Cause = { kind: "timer", timer: id, event: timer.event };
     if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
-    this.#send(timer.to, timer.event);
+    try {
+      this.#send(timer.to, timer.event);
+    } catch (thrown) {
+      this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+      return this.#finishUnchanged(cause, encodeError(thrown));
+    }
     return this.#finishUnchanged(cause);
   }
 
@@ -458,7 +465,8 @@ class Work {
   takeAnswer(body: Extract<Body, { kind: "answer" }>): Outcome {
     takeCallAnswer(this.#making(), body);
     if (this.#state.effects === this.#before.state.effects) return pass("stale-answer", [], []);
-    return this.#finishUnchanged({ kind: "call", address: body.effect, place: body.place });
+    const cause: Cause = { kind: "call", address: body.effect, place: body.place };
+    return this.#within(this.#finishUnchanged(cause), cause);
   }
 
   respond(input: Extract<StepInput, { kind: "respond" }>): Outcome {
@@ -470,7 +478,7 @@ class Work {
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
-    return this.#finishUnchanged({ kind: "respond", id: message.id, from: message.from });
+    return this.#taken(message, { kind: "respond", id: message.id, from: message.from });
   }
 
   unstick(id: string): Outcome {
@@ -533,12 +541,13 @@ class Work {
     // One that was just read is not frozen yet; one that is costs a look.
     if (this.#request.freezeContexts) freezeData(encode(this.#before.live).context);
     const asked = this.#state;
+    const told = this.#answers.length;
     try {
       const result = step(machine, this.#before.live, event, context);
       checkResult(this.#request, this.#before, result);
       if (result.isTaken) return this.finish(result, cause);
     } catch (thrown) {
-      this.#takeBack(asked);
+      this.#takeBack(asked, told);
       this.#thrown = thrown;
       const about = `agent=${this.#request.agent} event=${event.type}`;
       return this.#fail(failure("agent.step-failed", thrown, about), cause, message);
@@ -547,10 +556,11 @@ class Work {
     return this.#finishUnchanged(cause);
   }
 
-  /** Forgets all that the machine asked for. */
-  #takeBack(state: AgentState): void {
+  /** Forgets all that the machine asked for. @param told - Answers that were given before. */
+  #takeBack(state: AgentState, told: number = 0): void {
     this.#state = state;
-    for (const list of [this.#sends, this.#answers, this.#emitted, this.#logs, this.#actions]) list.length = 0;
+    for (const list of [this.#sends, this.#emitted, this.#logs, this.#actions]) list.length = 0;
+    this.#answers.length = told;
   }
 
   #refuseEvent(event: EventData): ErrorData | undefined {
@@ -589,8 +599,17 @@ class Work {
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
-    const kept = this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
-    return this.#within(kept, { kind: "event", id: message.id, from: message.from, event });
+    return this.#taken(message, { kind: "event", id: message.id, from: message.from, event });
+  }
+
+  /** For a function that waits, or will: refused, and nothing else suffers, where the agent's state has no room for it. */
+  #taken(message: Envelope, cause: Cause): Outcome {
+    try {
+      checkStateBytes(this.#request, this.#state, this.#measure());
+      return this.#finishUnchanged(cause);
+    } catch (thrown) {
+      return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
+    }
   }
 
   /** What durable functions keep counts as all of the state does: beyond the bound they are stuck, and go no further (D9). */
@@ -740,7 +759,9 @@ class Work {
   #send(to: string, event: EventData): void {
     // To one of the agent's own durable functions.
     if (this.#state.effects[to]?.durable !== undefined) {
-      if (!offerEvent(this.#making(), event, "", to)) keepEvent(this.#making(), event, "");
+      this.#given += 1;
+      const id = `${this.#request.agent}#${this.#seq}.${this.#given}`;
+      if (!offerEvent(this.#making(), event, id, to)) keepEvent(this.#making(), event, id);
       return;
     }
     this.#sends.push(sendTo(to, { kind: "event", event }));

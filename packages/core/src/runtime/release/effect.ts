@@ -84,8 +84,10 @@ export class Effects {
       for (const [address, one] of running) {
         const effect = effects[address];
         if (effect?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
-        else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
-        else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
+        else if (effect.durable?.rest === "parked") {
+          one.told?.(effect);
+          this.#leave(running, address, one);
+        } else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
         else if (effect !== one.newest) {
           one.newest = effect;
           one.told?.(effect);
