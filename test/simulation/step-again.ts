@@ -8,10 +8,20 @@ import { Registry } from "../../packages/core/src/step/registry.ts";
 import type { AgentState } from "../../packages/core/src/step/state.ts";
 import { type StepInput, takeStep } from "../../packages/core/src/step/step.ts";
 
-/** Executes steps of these agents, on machines of its own. */
+/** Executes steps of these agents, on machines of its own; of a type in several versions, by the one that took the step. */
 export function stepAgainOf(agents: readonly AnyAgentDefinition[]): StepAgain {
-  const registry = new Registry(agents, {}, () => undefined);
-  return (again) => stepAgain(registry, again);
+  const registries = new Map(
+    [...new Set(agents.map(({ version }) => version))].map((version) => {
+      const known = new Map(agents.map((one) => [one.type, one]));
+      for (const one of agents) if (one.version === version) known.set(one.type, one);
+      return [version, new Registry([...known.values()], {}, () => undefined)];
+    }),
+  );
+  return (again) => {
+    const registry = registries.get(again.version);
+    if (registry === undefined) throw new Error(`no code is of this version: ${again.version} of ${again.agent}`);
+    return stepAgain(registry, again);
+  };
 }
 
 function stepAgain(registry: Registry, again: AgainRequest): AgainOutcome {

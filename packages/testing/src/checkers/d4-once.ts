@@ -30,7 +30,7 @@ interface Carried {
 }
 
 /** Refusals that the simulation itself brings about. */
-const refusalsExpected = new Set(["agent.quarantined", "agent.unknown-type"]);
+const refusalsExpected = new Set(["agent.quarantined", "agent.unknown-type", "agent.newer-state"]);
 
 export class OnceChecker implements Checker {
   readonly name = "D4 once";
@@ -79,6 +79,7 @@ export class OnceChecker implements Checker {
       case "told":
       case "effect-began":
       case "effect-ended":
+      case "appended-elsewhere":
       case "at-rest":
     }
   }
@@ -192,6 +193,8 @@ export class OnceChecker implements Checker {
       }
     }
     for (const { to, n } of sent) {
+      // What goes to another app, `d4-elsewhere.ts` looks for.
+      if (to.startsWith("/")) continue;
       const count = this.#books.get(to)?.taken.filter((one) => one.from === agent && one.n === n).length ?? 0;
       if (count === 0) violations.push(this.#coming(`#${n} of ${agent} is not applied to ${to}`));
       if (count > 1) violations.push(this.#broken("D4", `#${n} of ${agent} was applied ${count} times to ${to}`));
