@@ -107,7 +107,13 @@ export class SimulatedHosts {
     const { name } = this.#options;
     const party = `host-${name === undefined ? "" : `${name}-`}${this.#begun}`;
     this.#begun += 1;
-    const process: Process = { party, incarnation: undefined, isDraining: false, release: this.#release, agents: this.#drawAgents() };
+    const process: Process = {
+      party,
+      incarnation: undefined,
+      isDraining: false,
+      release: this.#release,
+      agents: this.#drawAgents(),
+    };
     this.#living.set(party, process);
     this.#parties.add(party);
     scheduler.add({

@@ -192,7 +192,9 @@ class Simulation {
     const isDeployed = this.#workloads.some((workload) => workload.next !== undefined);
     this.#checkers = options.checkers ?? [
       new OrderChecker(),
-      ...(options.stepAgain === undefined ? [] : [new AgainChecker(options.stepAgain([...new Set([...agents, ...next])]))]),
+      ...(options.stepAgain === undefined
+        ? []
+        : [new AgainChecker(options.stepAgain([...new Set([...agents, ...next])]))]),
       new DurableChecker(),
       new OnceChecker(),
       new ElsewhereChecker(),

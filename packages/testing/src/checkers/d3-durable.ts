@@ -158,12 +158,7 @@ export class DurableChecker implements Checker {
   }
 
   /** Numbered when it is known to which partitions they go: here their ids tell. */
-  #appendElsewhere({
-    atMs,
-    party,
-    app,
-    bytes,
-  }: Extract<Observation, { type: "appended-elsewhere" }>): void {
+  #appendElsewhere({ atMs, party, app, bytes }: Extract<Observation, { type: "appended-elsewhere" }>): void {
     for (const { n, id } of readBatch(bytes).envelopes) {
       if (!this.#sent.has(id)) this.#early(atMs, `${party} publishes #${n} (${id}) to the app ${app}`);
     }

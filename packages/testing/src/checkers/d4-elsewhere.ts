@@ -63,7 +63,11 @@ export class ElsewhereChecker implements Checker {
     this.#applied += applied;
     if (applied + told === 1) return [];
     const how = `applied ${applied} times, and told to be undeliverable ${told} times`;
-    const violation: Violation = { invariant: "D4", message: `#${n} of ${agent} to ${to} was ${how}`, atMs: this.#atMs };
+    const violation: Violation = {
+      invariant: "D4",
+      message: `#${n} of ${agent} to ${to} was ${how}`,
+      atMs: this.#atMs,
+    };
     return [applied + told === 0 ? { ...violation, mayPass: true } : violation];
   }
 }

@@ -169,9 +169,11 @@ export class OnceChecker implements Checker {
           this.#broken("D9", `${name} ${call.event} to ${call.agent} was refused: ${outcome.kind} ${outcome.code}`),
         ];
       case "unknown":
-        // With its key an answer is kept for a day; only a lost message can make its outcome unknown.
+        // What its agent took under a key it answers for a day; only a lost message can make its outcome unknown. A
+        // refusal by a host that lacked its code is kept for a minute of the host's clock, which may be an hour.
         if (outcome.code !== "outcome.unknown" || call.idempotencyKey === undefined || this.#maybeLost.has(n))
           return [];
+        if (!taken.some(isOfGroup)) return [];
         return [this.#broken("D4", `${name} was asked under a key, and its outcome is said to be unknown`)];
       case "accepted":
       case "removed":

@@ -58,5 +58,7 @@ export function plan(random: Random): Workload {
 /** What a newer version has taken up, no older one goes on with. */
 function checkPlan(address: string, { versions = [] }: Partial<Plan>): Finding[] {
   const falls = versions.findIndex((version, index) => version < (versions[index - 1] ?? 0));
-  return falls < 0 ? [] : [{ message: `${address} was taken up by version 2, and its message ${falls + 1} by version 1` }];
+  return falls < 0
+    ? []
+    : [{ message: `${address} was taken up by version 2, and its message ${falls + 1} by version 1` }];
 }

@@ -6,7 +6,16 @@ import { agent, type Ask, ref, reply } from "@dormouse/core";
 import { assign, sendTo, setup } from "xstate";
 import type { Book } from "../checkers/checker.ts";
 import type { Random } from "../random.ts";
-import { emptyBook, lastSent, type Numbered, passivateAfters, sendOne, take, type Told, type Workload } from "./workload.ts";
+import {
+  emptyBook,
+  lastSent,
+  type Numbered,
+  passivateAfters,
+  sendOne,
+  take,
+  type Told,
+  type Workload,
+} from "./workload.ts";
 
 const app = "abroad";
 
