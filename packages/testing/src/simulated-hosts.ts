@@ -10,6 +10,8 @@
  * H3  Now and then, while faults go on, a process runs without one of the agent types, as in a rolling deploy.
  * H4  A process that is sealed begins a new incarnation, or exits, as its operator has it.
  * H5  A process runs the release that is in force when it begins; from `calm` on that is the newest.
+ * H6  From `calm` on the clocks of all hosts stand where the foremost would, had none been set back: what is due by it comes within the time
+ *     that the world has to finish, not an hour later.
  */
 import {
   type ActorOverrides,
@@ -116,6 +118,7 @@ export class SimulatedHosts {
     };
     this.#living.set(party, process);
     this.#parties.add(party);
+    if (this.#isCalm) this.#setClock(party);
     scheduler.add({
       party,
       label: "begins",
@@ -180,8 +183,17 @@ export class SimulatedHosts {
     const newest = this.#agents();
     for (const { party, agents: known } of this.#living.values()) {
       if (newest.some((one) => !known.includes(one))) scheduler.end(party);
+      else this.#setClock(party);
     }
     if (this.#living.size === 0) this.begin();
+  }
+
+  /** Sets a host's clock by the foremost (H6). */
+  #setClock(party: string): void {
+    const { scheduler } = this.#options;
+    const clock = scheduler.clockFor(party);
+    const foremost = Math.max(...[...this.#parties].map((one) => scheduler.clockFor(one).foremost()));
+    clock.step(foremost - clock.now());
   }
 
   #agents(): readonly AnyAgentDefinition[] {

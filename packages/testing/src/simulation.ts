@@ -45,6 +45,7 @@ import { counter } from "./workloads/counter.ts";
 import { desk } from "./workloads/desk.ts";
 import { family } from "./workloads/family.ts";
 import { guest } from "./workloads/guest.ts";
+import { kitchen } from "./workloads/kitchen.ts";
 import { plan } from "./workloads/plan.ts";
 import { scribe } from "./workloads/scribe.ts";
 import { trade } from "./workloads/trade.ts";
@@ -121,6 +122,7 @@ export const workloads: readonly ((random: Random) => Workload)[] = [
   guest,
   trade,
   plan,
+  kitchen,
 ];
 
 const durationMsDefault = 60_000;
@@ -473,7 +475,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     "second-host": 3,
     drain: 2,
     "stream-removed": 1,
-    deploy: 6,
+    deploy: 12,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),

@@ -1,6 +1,7 @@
 /**
  * Sellers who ship to buyers of another app, and are paid from there: the other app may be made late, or never, and some
- * write to one that is never there. What cannot be shipped, its seller is told of.
+ * write to one that is never there. What cannot be shipped, its seller is told of. And orders that fail when
+ * much was asked for already: nothing of them is let out.
  */
 import { agent, type Ask, ref, reply } from "@dormouse/core";
 import { assign, sendTo, setup } from "xstate";
@@ -28,15 +29,23 @@ interface Order extends Numbered<"order"> {
   readonly buyer: string;
 }
 
+interface Spoiled extends Numbered<"spoiled"> {
+  readonly seller: string;
+  readonly buyer: string;
+}
+
 interface Goods extends Numbered<"goods"> {
   readonly buyer: string;
 }
+
+/** More than one message may carry. */
+const ballast = "x".repeat(1_100_000);
 
 export function trade(random: Random): Workload {
   const seller = agent("seller", {
     passivateAfter: random.pick(passivateAfters),
     machine: setup({
-      types: {} as { context: Trader; events: Ask<Order, Told> | Numbered<"paid"> },
+      types: {} as { context: Trader; events: Ask<Order, Told> | Ask<Spoiled, Told> | Numbered<"paid"> },
     }).createMachine({
       context: { book: emptyBook },
       on: {
@@ -53,6 +62,17 @@ export function trade(random: Random): Workload {
               }),
             ),
             reply(({ context }) => ({ position: context.book.taken.length })),
+          ],
+        },
+        spoiled: {
+          actions: [
+            assign({ book: ({ context, event }) => sendOne(take(context.book, event), `/${event.buyer}`) }),
+            sendTo(
+              ({ event }) => ref(event.buyer),
+              ({ event }) => ({ type: "goods", from: event.seller, n: -event.n, buyer: `/${event.buyer}` }),
+            ),
+            reply(({ context }) => ({ position: context.book.taken.length })),
+            sendTo(({ event }) => ref(event.buyer), { type: "goods", ballast }),
           ],
         },
         paid: { actions: assign({ book: ({ context, event }) => take(context.book, event) }) },
@@ -86,9 +106,11 @@ export function trade(random: Random): Workload {
     draw: (draws) => {
       const key = draws.pick(sellers);
       if (draws.chance(0.05)) return { verb: "read", agent: seller, key, event: { type: "read" } };
-      const to = `${draws.chance(0.1) ? "nowhere" : app}/buyer/${draws.pick(buyers)}`;
-      const event = { type: "order", seller: `seller/${key}`, buyer: to };
-      return { verb: draws.chance(0.4) ? "ask" : "send", agent: seller, key, event, isRepeated: draws.chance(0.1) };
+      const to = `${draws.chance(0.2) ? "nowhere" : app}/buyer/${draws.pick(buyers)}`;
+      const isToFail = draws.chance(0.08);
+      const event = { type: isToFail ? "spoiled" : "order", seller: `seller/${key}`, buyer: to };
+      const verb = draws.chance(0.4) ? "ask" : "send";
+      return { verb, agent: seller, key, event, isToFail, isRepeated: draws.chance(0.1) };
     },
   };
 }
