@@ -2,7 +2,6 @@
 import type { AnyAgentDefinition } from "@dormouse/core";
 import type { AgainOutcome, AgainRequest, StepAgain } from "@dormouse/testing";
 import type { Address } from "../../packages/core/src/agent/address.ts";
-import { stateBytesMax } from "../../packages/core/src/agent/limits.ts";
 import { decode } from "../../packages/core/src/step/engine.ts";
 import { Registry } from "../../packages/core/src/step/registry.ts";
 import type { AgentState } from "../../packages/core/src/step/state.ts";
@@ -25,7 +24,7 @@ export function stepAgainOf(agents: readonly AnyAgentDefinition[]): StepAgain {
 }
 
 function stepAgain(registry: Registry, again: AgainRequest): AgainOutcome {
-  const { agent, path, before, now, birth, seqBefore } = again;
+  const { agent, path, before, now, birth, seqBefore, stateBytesMax } = again;
   const known = registry.find(agent.slice(0, agent.indexOf("/")), path);
   if (known === undefined) throw new Error(`no machine runs this agent: agent=${agent}`);
   const state = before as AgentState | undefined;

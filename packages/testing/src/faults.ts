@@ -22,6 +22,8 @@ export const callFaults = [
   "effect-late",
   /** One way takes very long. All behind it on the same lane wait too. */
   "delayed",
+  /** A look for another app takes very long. */
+  "lookup-delayed",
   /** An append overtakes those before it, as on another connection. */
   "reordered",
   "push-lost",
@@ -255,7 +257,8 @@ export class Faults {
     const crash = this.#decideCrash(call);
     const outcome = this.#decideOutcome(call);
     const isOrdered = call.port === "mailbox" && (call.operation === "append" || call.operation === "barrier");
-    const isDelayed = this.#meets("delayed", call);
+    const isLookup = call.port === "store" && call.operation === "get" && call.about.endsWith("/app.json");
+    const isDelayed = this.#meets("delayed", call) || (isLookup && this.#meets("lookup-delayed", call));
     const isDelayedThere = isDelayed && this.#random.chance(0.5);
     return {
       thereMs: this.#latencyMs(call.port) + (isDelayedThere ? this.#delayMs() : 0),
@@ -399,9 +402,14 @@ export class Faults {
 export function drawFaults(random: Random): Pick<FaultSettings, "rates" | "spellsPerMinute"> {
   const rate = (mostly: number): number => (random.chance(0.5) ? mostly / 2 ** random.int(6) : 0);
   return {
-    rates: fromEntriesOf(callFaults, (fault) => rate(fault.startsWith("crash") ? 0.002 : 0.1)),
+    rates: fromEntriesOf(callFaults, (fault) => rate(rateMost(fault))),
     spellsPerMinute: fromEntriesOf(spellFaults, () => rate(8)),
   };
+}
+
+function rateMost(fault: CallFault): number {
+  if (fault === "lookup-delayed") return 0.6;
+  return fault.startsWith("crash") ? 0.002 : 0.1;
 }
 
 function cutKey(from: string, to: string): string {

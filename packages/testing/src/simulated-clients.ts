@@ -24,6 +24,8 @@ export interface SimulatedClientsOptions {
 const repeatsMax = 3;
 const readMsMax = 10_000;
 const settledMsMax = 20_000;
+/** Of answered asks, those after which the client reads the agent at once. */
+const readShare = 0.15;
 /** How many clients believe that the app has one partition: what they send goes on to its own (DESIGN.md section 4). */
 const strayShare = 0.1;
 /** In how many worlds a client without our code publishes too. */
@@ -32,6 +34,8 @@ const strangerShare = 0.25;
 export class SimulatedClients {
   readonly #options: SimulatedClientsOptions;
   readonly #open = new Set<Promise<void>>();
+  /** They ask the wrong owner, who passes sends on, and no reads. */
+  readonly #strays = new Set<string>();
   #operations = 0;
   #isOver = false;
 
@@ -65,6 +69,7 @@ export class SimulatedClients {
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
         const isStray = scheduler.randomFor(`stray/${party}`).chance(strayShare);
+        if (isStray) this.#strays.add(party);
         const client = makeClient({ app: isStray ? { ...app, partitions: 1 } : app, ports: witness.open(party) });
         while (!this.#isOver) {
           const operation = random.pick(workloads).draw(random);
@@ -176,6 +181,12 @@ export class SimulatedClients {
     }
     scheduler.note(`#${operation} ${textOf(outcome)}`, party);
     witness.observe({ type: "returned", operation, outcome });
+    // Who got an answer reads a state that includes it, whichever host tells it.
+    const isAnswered = outcome.is === "answered" && idempotencyKey === undefined;
+    if (isAnswered && !this.#strays.has(party) && random.chance(readShare)) {
+      const read: Operation = { verb: "read", agent, key, event: { type: "read" } };
+      await this.#call(client, party, read, random, undefined);
+    }
   }
 }
 

@@ -23,7 +23,7 @@ import { MemoryWorld } from "@dormouse/local";
 import type { Checker, Violation } from "./checkers/checker.ts";
 import { OrderChecker } from "./checkers/d1-order.ts";
 import { RestChecker } from "./checkers/d10-rest.ts";
-import { AgainChecker, type StepAgain } from "./checkers/d2-again.ts";
+import { AgainChecker, stateBytesMax, type StepAgain } from "./checkers/d2-again.ts";
 import { DurableChecker } from "./checkers/d3-durable.ts";
 import { ElsewhereChecker } from "./checkers/d4-elsewhere.ts";
 import { OnceChecker } from "./checkers/d4-once.ts";
@@ -491,5 +491,6 @@ function drawSettings(random: Random): Settings {
     settleRoundMs: random.pick([300, 2_000, 5_000]),
     outboxRepeatMs: random.pick([300, 3_000, 30_000]),
     drainMs: random.pick([0, 500, 10_000]),
+    stateBytesMax,
   };
 }

@@ -28,6 +28,7 @@ export interface AgainRequest {
   readonly seqBefore: number;
   /** Of the code that took the step. */
   readonly version: number;
+  readonly stateBytesMax: number;
 }
 
 export type AgainOutcome =
@@ -43,6 +44,9 @@ export type AgainOutcome =
       readonly error: unknown;
     }
   | { readonly kind: "passed"; readonly why: string };
+
+/** How large an agent's state may be in a simulated world: less than by default, so that some grow too large. */
+export const stateBytesMax = 1_000_000;
 
 export class AgainChecker implements Checker {
   readonly name = "D2 again";
@@ -86,7 +90,7 @@ export class AgainChecker implements Checker {
     if (typeof input === "string") return input;
     if (before !== undefined && at < before.now) return `it is at ${at}, and the step before it at ${before.now}`;
     const { path, birth, version } = after;
-    const outcome = this.#stepAgain({ agent, path, before, input, now: at, birth, seqBefore, version });
+    const outcome = this.#stepAgain({ agent, path, before, input, now: at, birth, seqBefore, version, stateBytesMax });
     if (outcome.kind === "passed") return `it was passed: ${outcome.why}`;
     const sends = outcome.sends.map(({ to, body }) => ({ to, body }));
     return (

@@ -29,8 +29,8 @@ interface Carried {
   readonly operations: readonly number[];
 }
 
-/** How steps fail that are to fail: by what their code throws, or by sending what no message carries. */
-const failuresWanted = new Set(["agent.step-failed", "event.too-large"]);
+/** How steps fail that are to fail: by what their code throws, or by a state that grows too large. */
+const failuresWanted = new Set(["agent.step-failed", "state.too-large"]);
 /** Refusals that the simulation itself brings about. */
 const refusalsExpected = new Set(["agent.quarantined", "agent.unknown-type", "agent.newer-state"]);
 

@@ -142,8 +142,8 @@ export class BytesChecker implements Checker {
         keep(kept, entry, atMs);
         if (isStep(entry)) continue;
         // What is passed on, or kept for an agent that cannot step, is written as it came.
-        const { answers, envelope, sends } = entry;
-        allowed += entryBytes + changedFactor * (sizeOf(answers) + sizeOf(envelope) + sizeOf(sends));
+        const { answers, envelope, sends, to } = entry;
+        allowed += entryBytes + changedFactor * (sizeOf(answers) + sizeOf(envelope) + sizeOf(sends) + sizeOf(to));
       }
     }
     this.#weigh("records", bytes.length, allowed, name, atMs);

@@ -4,7 +4,7 @@
  * A head's base is the state that records lead to at that number, its steps are the recorded ones that follow it, without
  * gaps, up to the head's own number; and so is every chapter, back to the agent's first step. Of a head that follows
  * another only what is new in it is compared; the newest one, in the end, as a whole. And nothing is deleted that the
- * newest head names, nor named when it is deleted.
+ * newest head names, nor named when it is deleted; and no head goes back, in steps or in epochs.
  *
  * Does not verify that a head comes in time, nor what a head in between makes of what an earlier one had right.
  */
@@ -61,6 +61,10 @@ export class HistoryChecker implements Checker {
     const { seq, run, chapter } = head;
     const before = this.#heads.get(agent);
     this.#heads.set(agent, head);
+    if (before !== undefined && (head.epoch < before.epoch || seq < before.seq)) {
+      const was = `${before.seq} in epoch ${before.epoch}`;
+      this.#broken(`the head of ${agent} goes back from ${was} to ${seq} in epoch ${head.epoch}`);
+    }
     const gone = namesIn(head).find((name) => this.#deleted.has(name));
     if (gone !== undefined) this.#broken(`the head of ${agent} at ${seq} names ${gone}, which is deleted`);
     if (run === undefined) return;

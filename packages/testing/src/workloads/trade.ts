@@ -22,6 +22,7 @@ const app = "abroad";
 
 interface Trader {
   readonly book: Book;
+  readonly ballast?: string;
 }
 
 interface Order extends Numbered<"order"> {
@@ -38,7 +39,7 @@ interface Goods extends Numbered<"goods"> {
   readonly buyer: string;
 }
 
-/** More than one message may carry. */
+/** More than a state may hold. */
 const ballast = "x".repeat(1_100_000);
 
 export function trade(random: Random): Workload {
@@ -72,7 +73,7 @@ export function trade(random: Random): Workload {
               ({ event }) => ({ type: "goods", from: event.seller, n: -event.n, buyer: `/${event.buyer}` }),
             ),
             reply(({ context }) => ({ position: context.book.taken.length })),
-            sendTo(({ event }) => ref(event.buyer), { type: "goods", ballast }),
+            assign({ ballast }),
           ],
         },
         paid: { actions: assign({ book: ({ context, event }) => take(context.book, event) }) },
@@ -96,7 +97,7 @@ export function trade(random: Random): Workload {
       },
     }),
   });
-  const sellers = Array.from({ length: random.between(1, 4) }, (_, index) => `s${index}`);
+  const sellers = Array.from({ length: random.between(1, 12) }, (_, index) => `s${index}`);
   const buyers = Array.from({ length: random.between(1, 3) }, (_, index) => `b${index}`);
   return {
     name: "trade",
