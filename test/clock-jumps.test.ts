@@ -11,13 +11,16 @@ import { oneTurn, StandingClock } from "../packages/testing/src/standing-clock.t
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
+function failed(error: unknown): void {
+  expect.unreachable(String(error));
+}
+
 test("what is due by a clock that was set forwards is woken within a minute, and what was armed since with it", async () => {
   const standing = new StandingClock(0);
   const life = standing.life();
   let aheadMs = 0;
   const clock: Clock = { ...life, now: () => standing.elapsedMs + aheadMs };
   const woken: string[] = [];
-  const failed = (error: unknown): void => expect.unreachable(String(error));
   const timers = new Timers({ clock, wake: (agent) => woken.push(agent), failed });
   timers.set("alarm/slow" as Address, hourMs);
   aheadMs = hourMs;
