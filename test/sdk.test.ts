@@ -1,4 +1,5 @@
 /** What `@dormouse/sdk` is to a program: its names, what it makes of the environment, what it says without a host. */
+import { getEventListeners } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,8 +31,12 @@ afterEach(async () => {
 test("it has what a program needs, and no second way to start a host", () => {
   const names = [
     "DormouseError",
+    "RetryAfter",
+    "TerminalError",
     "agent",
+    "checkpoint",
     "connect",
+    "durable",
     "loadAgents",
     "message",
     "now",
@@ -85,6 +90,20 @@ test("a folder's store is tried where it is, and one that is not there is not ma
   expect(passed).toEqual(["create", "refuse-create", "swap", "refuse-stale", "concurrent-create"]);
   const missing = operate.checkStore({ store: `file:${join(folder, "none")}` });
   await expect(missing).rejects.toMatchObject({ kind: "unavailable", code: "folder.missing" });
+});
+
+test("a signal that is aborted while a client connects ends that, and one that is closed lets go of its signal", async () => {
+  const store = `file:${folder}`;
+  const host = await startHost({ agents: [mirror], store, signal: new AbortController().signal });
+  const stop = new AbortController();
+  const connecting = connect({ store, signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await expect(connecting).rejects.toThrow("enough");
+  const { signal } = new AbortController();
+  for (let n = 0; n < 3; n += 1) await (await connect({ store, signal })).close();
+  await host.drain();
+  await (await startHost({ agents: [mirror], store, signal })).drain();
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("without a host, an ask and a read are told the same, and what to do", async () => {

@@ -5,7 +5,7 @@
  */
 import { type Client, makeClient } from "@dormouse/client";
 import { DormouseError, startIncarnation } from "@dormouse/core";
-import type { Channel } from "@dormouse/core/ports";
+import type { Channel, Mailbox } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { expect, test } from "vitest";
 import { oneTurn, StandingClock } from "../packages/testing/src/standing-clock.ts";
@@ -15,6 +15,8 @@ interface Stage extends AsyncDisposable {
   readonly world: MemoryWorld;
   readonly clock: StandingClock;
   readonly client: Client;
+  /** What the mailbox took of the client, as text. */
+  readonly accepted: string[];
 }
 
 /** A host with one partition, and a client whose requests may be held up. */
@@ -33,12 +35,24 @@ async function open(
       return request === undefined ? ask() : request(clock, ask);
     },
   };
-  const client = makeClient({ app: host.app, ports: { ...ports, clock: clock.life(), channel } });
+  const accepted: string[] = [];
+  const append: Mailbox["append"] = async (partition, bytes) => {
+    const acceptance = await ports.mailbox.append(partition, bytes);
+    accepted.push(Buffer.from(bytes).toString("latin1"));
+    return acceptance;
+  };
+  const client = makeClient({ app: host.app, ports: { ...ports, mailbox: { append }, clock: clock.life(), channel } });
   const close = async (): Promise<void> => {
     await client.close();
     host.kill();
   };
-  return { world, clock, client, [Symbol.asyncDispose]: close };
+  return { world, clock, client, accepted, [Symbol.asyncDispose]: close };
+}
+
+/** Until nothing moves any more. */
+async function settled(clock: StandingClock): Promise<void> {
+  do await oneTurn();
+  while (!clock.isStill);
 }
 
 /** What the call is refused with when so much time has passed and nothing moves any more. */
@@ -47,8 +61,7 @@ async function errorAfter(clock: StandingClock, ms: number, called: Promise<unkn
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  do await oneTurn();
-  while (!clock.isStill);
+  await settled(clock);
   clock.moveTo(clock.elapsedMs + ms);
   const error = await refused;
   if (error instanceof DormouseError) return error;
@@ -87,6 +100,46 @@ test("a refusal of the mailbox that is over is not told", async () => {
   expect(error.message).not.toContain("mailbox");
 });
 
+test("what waited for the mailbox until its callers had gone is not sent when it takes messages again", async () => {
+  await using stage = await open();
+  const one = stage.client.agent(counter, "one");
+  await one.ask({ type: "add", by: 1 });
+  stage.world.refuseAppends(0, true);
+  // The second's caller goes while the first, a lower number, still waits; and so on.
+  const called = [2, 1, 4, 3, 6, 5].map((seconds) =>
+    one.send({ type: "add", by: 1 }, { timeout: 1_000 * seconds }).catch((error: unknown) => error),
+  );
+  for (let second = 0; second < 6; second += 1) {
+    stage.clock.moveTo(stage.clock.elapsedMs + 1_000);
+    await settled(stage.clock);
+  }
+  expect((await Promise.all(called)).map((error) => (error as DormouseError).code)).toEqual(
+    called.map(() => "call.timeout"),
+  );
+  stage.world.refuseAppends(0, false);
+  stage.clock.moveTo(stage.clock.elapsedMs + 10_000);
+  expect(await one.ask({ type: "add", by: 1 })).toBe(2);
+});
+
+test("an ask that is over is not asked again, though its repeat still waits for the mailbox", async () => {
+  await using stage = await open();
+  const one = stage.client.agent("counter", "one");
+  // Accepted, and never answered: `reset` replies nothing.
+  const silent = one.ask({ type: "reset" }, { timeout: 5_000 }).catch((error: unknown) => error);
+  await settled(stage.clock);
+  stage.world.refuseAppends(0, true);
+  // The repeat.
+  stage.clock.moveTo(2_000);
+  await settled(stage.clock);
+  stage.clock.moveTo(5_000);
+  expect(await silent).toMatchObject({ code: "call.timeout" });
+  stage.world.refuseAppends(0, false);
+  stage.accepted.length = 0;
+  stage.clock.moveTo(20_000);
+  await one.ask({ type: "add", by: 1 });
+  expect(stage.accepted.map((text) => [text.includes("add"), text.includes("reset")])).toEqual([[true, false]]);
+});
+
 test.for(["read", "waitFor", "start"] as const)("%s that runs out of time names no idempotency key", async (verb) => {
   await using stage = await open(() => new Promise(() => undefined));
   if (verb === "start") stage.world.refuseAppends(0, true);
@@ -107,6 +160,28 @@ test("a read that nobody answers runs out of time, and says what the last try ca
   );
   const error = await errorAfter(stage.clock, timeout, stage.client.agent(counter, "one").read({ timeout }));
   expect(error).toMatchObject({ kind: "timeout", code: "call.timeout", cause: { code: "channel.nobody" } });
+});
+
+test("a read that nobody answers is not asked again ever so often", async () => {
+  let asked = 0;
+  await using stage = await open(() => {
+    asked += 1;
+    return Promise.reject(new DormouseError("unavailable", "channel.nobody", "nobody serves this subject now"));
+  });
+  const refused = stage.client
+    .agent(counter, "one")
+    .read({ timeout: 8_000 })
+    .catch((error: unknown) => error);
+  for (let ms = 0; ms < 8_000; ms += 50) {
+    await settled(stage.clock);
+    stage.clock.moveTo(ms);
+  }
+  await settled(stage.clock);
+  // About 100 ms apart at first, 400 later.
+  expect(asked).toBeGreaterThan(10);
+  expect(asked).toBeLessThan(30);
+  stage.clock.moveTo(8_000);
+  expect(await refused).toMatchObject({ code: "call.timeout" });
 });
 
 test("the time of a history is for all its pages, but not for what its reader does between them", async () => {

@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 
 const sourceConditions = { ssr: { resolve: { conditions: ["@dormouse/source"] } } };
 
+// Time-outs end what hangs; they stand far from what a test takes, on a busy machine too.
 export default defineConfig({
   root: new URL("..", import.meta.url).pathname,
   test: {
@@ -10,6 +11,7 @@ export default defineConfig({
         ...sourceConditions,
         test: {
           name: "unit",
+          testTimeout: 30_000,
           include: [
             "packages/*/src/**/*.test.ts",
             "services/*/src/**/*.test.ts",
@@ -23,7 +25,7 @@ export default defineConfig({
       },
       {
         ...sourceConditions,
-        test: { name: "examples", include: ["test/examples/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: { name: "examples", include: ["test/examples/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 60_000 },
       },
       {
         ...sourceConditions,
@@ -31,7 +33,7 @@ export default defineConfig({
       },
       {
         ...sourceConditions,
-        test: { name: "process", include: ["test/process/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 },
+        test: { name: "process", include: ["test/process/**/*.test.ts"], testTimeout: 240_000, hookTimeout: 60_000 },
       },
       {
         ...sourceConditions,

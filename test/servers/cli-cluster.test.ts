@@ -14,11 +14,13 @@ import {
   findNats,
   missingServers,
   type Nats,
+  s3Faults,
   s3Proxy,
   type S3Proxy,
   type S3Server,
   startNats,
   startS3,
+  tcpProxy,
 } from "@dormouse/testing/servers";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { counter } from "../agents/counter.ts";
@@ -93,6 +95,10 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
     return run([...line, "--mailbox", places.mailbox, "--store", places.store]);
   }
 
+  function dormouseWith(changed: Readonly<Record<string, string>>, ...line: readonly string[]): Promise<Ended> {
+    return run([...line, "--mailbox", places.mailbox, "--store", places.store], changed);
+  }
+
   function withoutStore(...line: readonly string[]): Promise<Ended> {
     return run([...line, "--mailbox", places.mailbox]);
   }
@@ -124,8 +130,26 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
     expect(noHost).toMatchObject({ code: 1, stderr: expect.stringContaining("(app.no-host)") as string });
   });
 
+  test("app create refuses a store whose conditions do not hold, by the check that fails, and makes nothing", async () => {
+    await using unfit = await s3Proxy({
+      target: s3.endpoint,
+      fault: ({ method, url, headers, body }) => {
+        const { "if-none-match": condition } = headers;
+        if (method !== "PUT" || condition === undefined) return undefined;
+        return async (_forward, response) => {
+          const { status, headers: answered } = await fetch(s3.endpoint + url, { method, body: new Uint8Array(body) });
+          response.writeHead(status, { etag: answered.get("etag") ?? "" }).end();
+        };
+      },
+    });
+    const refused = await dormouseWith({ DORMOUSE_S3_ENDPOINT: unfit.endpoint }, "app", "create");
+    expect(refused.stderr).toContain("check=refuse-create (store.unfit)");
+    const status = await dormouse("app", "status");
+    expect(status.stderr).toContain("dormouse app create");
+  });
+
   test("app create makes it, leaves it as it is, and refuses another number of partitions", async () => {
-    const made = await dormouse("app", "create", "--partitions", "4");
+    const made = await dormouseWith({ DORMOUSE_PARTITIONS: "4" }, "app", "create");
     expect(made).toMatchObject({
       code: 0,
       stderr: "",
@@ -247,6 +271,36 @@ describe.skipIf((await missingServers(["nats", "s3"])) !== false || !isConfigura
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const checks = ["create", "refuse-create", "swap", "refuse-stale", "concurrent-create"];
     expect(linesOf(stdout)).toEqual(checks.map((check) => ({ check, passed: true })));
+  });
+
+  test("store probe goes on after a store's refusals, and ends with the check that a store without ETags fails", async () => {
+    let puts = 0;
+    await using busy = await s3Proxy({
+      target: s3.endpoint,
+      fault: ({ method }) => {
+        if (method === "PUT") puts += 1;
+        // The first is that of opening the store; an error's connection is not kept.
+        const isRefused = method === "PUT" && puts > 1 && puts < 5;
+        return isRefused ? s3Faults.answer(503, "SlowDown", { connection: "close" }) : undefined;
+      },
+    });
+    const probed = await dormouseWith({ DORMOUSE_S3_ENDPOINT: busy.endpoint }, "store", "probe");
+    expect(probed).toMatchObject({ code: 0, stderr: "the store is fit\n" });
+    await using page = await s3Proxy({
+      target: s3.endpoint,
+      fault: () => (_forward, response) => void response.writeHead(200).end("<html>welcome</html>"),
+    });
+    const refused = await dormouseWith({ DORMOUSE_S3_ENDPOINT: page.endpoint }, "store", "probe");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("(store.unfit)");
+  });
+
+  test("a command ends though the server that it asked hangs", async () => {
+    await using path = await tcpProxy({ target: nats.urls[0] ?? "" });
+    path.hold();
+    const { code, stderr } = await run(["list", "--mailbox", path.url]);
+    expect(stderr).toContain("(nats.unreachable)");
+    expect(code).toBe(1);
   });
 
   test("dev runs a module's agents there too, and leaves when it is ended", async () => {

@@ -6,6 +6,7 @@
  */
 import { connect as connectPlain } from "@nats-io/transport-node";
 import { agent, connect, type Host, type HostOptions, type Observed, type Places, ref, startHost } from "@dormouse/sdk";
+import { connectOperator } from "@dormouse/sdk/operate";
 import { missingServers, type Nats, type S3Server, startNats, startS3 } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { sendTo, setup } from "xstate";
@@ -45,6 +46,19 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     hosts.push(host);
     return host;
   };
+
+  test.for([
+    ["a client", connect],
+    ["an operator", connectOperator],
+  ] as const)("%s is not connected by a signal that is aborted meanwhile", async ([, connecting]) => {
+    app = newApp();
+    await start();
+    const stop = new AbortController();
+    const connected = connecting({ mailbox: places().mailbox ?? "", app, signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await expect(connected).rejects.toThrow("enough");
+  });
+
   test("a client without the store asks, sends and reads; the next host goes on where the last one ended", async () => {
     app = newApp();
     const host = await start();
@@ -95,6 +109,46 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     await expect(client.agent(counter, "ada").read({ timeout: "2s" })).resolves.toBeUndefined();
   });
 
+  test("a mailbox that is full of what is no event is emptied, and its agents go on", async () => {
+    app = newApp();
+    const streamBytesMax = 4_194_304;
+    const settings = { settleRoundMs: 50 };
+    const host = await start({ partitions: 1, nats: { streamBytesMax }, settings, observe: () => undefined });
+    const acme = host.client.agent(counter, "acme");
+    expect(await acme.ask({ type: "add", by: 1 })).toBe(1);
+    const plain = await connectPlain({ servers: nats.urls[0] ?? "" });
+    // Until not even a small message fits, or as much as would fill it if nothing was taken out meanwhile.
+    for (const bytes of [900_000, 50_000, 100]) {
+      const junk = new Uint8Array(bytes);
+      for (let sent = 0; sent < 500 && sent * bytes < streamBytesMax; sent += 1) {
+        const answer = await plain.request(`dormouse.box.${app}.0`, junk);
+        if (answer.string().includes("maximum bytes exceeded")) break;
+      }
+    }
+    await plain.close();
+    expect(await acme.ask({ type: "add", by: 1 })).toBe(2);
+  });
+
+  test("a partition whose object was damaged goes on when it is put back, without a new host", async () => {
+    app = newApp();
+    const first = await start({ partitions: 2 });
+    const keys = Array.from({ length: 8 }, (_, n) => `key-${n}`);
+    await Promise.all(keys.map(addTo(first)));
+    await first.drain();
+    const url = `${s3.endpoint}/${s3.bucket}/test/${app}/partitions/0`;
+    const good = await (await fetch(url)).arrayBuffer();
+    await fetch(url, { method: "PUT", body: good.slice(0, 20) });
+    const host = await start({ partitions: 2, settings: { settleRoundMs: 50 }, observe: () => undefined });
+    const told = await Promise.allSettled(keys.map(addTo(host)));
+    expect(
+      new Set(told.map((one) => (one.status === "fulfilled" ? one.value : (one.reason as { code: string }).code))),
+    ).toEqual(new Set([2, "partition.stopped"]));
+    expect(host.status().reason).toBe("1 partitions cannot be read");
+    await fetch(url, { method: "PUT", body: good });
+    await vi.waitFor(() => expect(host.status()).toMatchObject({ isReady: true }), 20_000);
+    expect(new Set(await Promise.all(keys.map(addTo(host))))).toEqual(new Set([3]));
+  });
+
   test("a plain NATS client publishes an event by the server's mapping; what is no event is passed over", async () => {
     app = "raw";
     const told: Observed[] = [];
@@ -137,6 +191,10 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     });
   });
 });
+
+function addTo(host: Host): (key: string) => Promise<number> {
+  return (key) => host.client.agent(counter, key).ask({ type: "add", by: 1 });
+}
 
 /** Adds one to each of many agents, over all partitions. */
 async function addToAll(client: Host["client"]): Promise<ReadonlySet<number>> {

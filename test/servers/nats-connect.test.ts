@@ -13,27 +13,31 @@ import { inspect } from "node:util";
 import { nkeys } from "@nats-io/transport-node";
 import { DormouseError, type Partition } from "@dormouse/core/ports";
 import { connectNats, type NatsOptions } from "@dormouse/nats";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { haveNatsServer, NatsServer } from "./nats-server.ts";
+import { missingServers, type Nats, startNats } from "@dormouse/testing/servers";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 
 const password = "the-secret:itself/with@odd";
 const haveOpenssl = (process.env["PATH"] ?? "").split(":").some((folder) => existsSync(join(folder, "openssl")));
 
-describe.skipIf(!haveNatsServer())("connecting", () => {
-  let server: NatsServer | undefined;
+describe.skipIf(await missingServers(["nats"]))("connecting", () => {
+  let server: Nats | undefined;
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "dormouse-keys-"));
   });
   afterAll(() => rm(folder, { recursive: true }));
   afterEach(async () => {
-    await server?.remove();
+    await server?.close();
     server = undefined;
   });
 
-  async function start(configuration: string): Promise<NatsServer> {
-    server = await NatsServer.start({ configuration });
-    return server;
+  async function start(
+    config: string,
+  ): Promise<{ readonly url: string; readonly host: string; readonly port: string }> {
+    server = await startNats({ config });
+    const [url = ""] = server.urls;
+    const { host, port } = new URL(url);
+    return { url, host, port };
   }
 
   test("a user and password, apart or in the URL, and not the wrong ones", async () => {
@@ -87,6 +91,56 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     expect(await refusal({ servers: url, credsFile: join(folder, "missing.creds") })).toBe("option.invalid");
   });
 
+  test("a credentials file or a seed that is none is told by its option, and nothing of it", async () => {
+    const { url } = await start("");
+    const credsFile = join(folder, "broken.creds");
+    const seed = Buffer.from(nkeys.createUser().getSeed()).toString();
+    // Its last characters are its checksum.
+    const broken = seed.slice(0, -4) + (seed.endsWith("AAAA") ? "BBBB" : "AAAA");
+    expect(await refusal({ servers: url, nkeySeed: broken })).toBe("option.invalid");
+    await writeFile(credsFile, `hello ${password}`);
+    expect(await refusal({ servers: url, credsFile })).toBe("option.invalid");
+    await writeFile(
+      credsFile,
+      `-----BEGIN NATS USER JWT-----\na.b.c\n------END NATS USER JWT------\n\n` +
+        `-----BEGIN USER NKEY SEED-----\n${broken}\n------END USER NKEY SEED------\n`,
+    );
+    await expect(connectNats({ servers: url, credsFile })).rejects.toMatchObject({
+      kind: "invalid",
+      code: "option.invalid",
+      message: expect.stringContaining(credsFile) as string,
+    });
+  });
+
+  test("a user who may not do what hosts must is refused by what it may not, and nothing is printed", async () => {
+    const printed = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const may = (permissions: string): string =>
+      `authorization { users: [{ user: host, password: "${password}", permissions: { ${permissions} } }] }`;
+    const noAnswers = await start(may(`publish: [">"], subscribe: ["other.>"]`));
+    const denied = await failure({ servers: noAnswers.url, user: "host", password });
+    expect(denied).toMatchObject({
+      code: "nats.refused",
+      message: expect.stringContaining("subscription subject=_INBOX") as string,
+    });
+    await server?.close();
+    const noApi = await start(may(`publish: ["other.>"], subscribe: [">"]`));
+    const refused = await failure({ servers: noApi.url, user: "host", password });
+    expect(refused).toMatchObject({
+      code: "nats.refused",
+      message: expect.stringContaining("publish subject=$JS.API.INFO") as string,
+    });
+    await server?.close();
+    const noStreams = await start(may(`publish: ["$JS.API.INFO"], subscribe: [">"]`));
+    const nats = await connectNats({ servers: noStreams.url, user: "host", password });
+    await expect(nats.mailbox("app").create(1)).rejects.toMatchObject({
+      code: "nats.api",
+      message: expect.stringContaining("publish subject=$JS.API.STREAM.NAMES") as string,
+    });
+    await nats.close();
+    expect(printed).not.toHaveBeenCalled();
+    printed.mockRestore();
+  });
+
   test("a server that takes smaller messages than events may be is refused", async () => {
     const { url } = await start("max_payload: 64KB");
     expect(await refusal({ servers: url })).toBe("nats.max-payload");
@@ -126,6 +180,7 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     ["what is no seed", { nkeySeed: "SU-no-seed" }],
     ["a certificate without its key", { tls: { certFile: "a.pem" } }],
     ["another protocol", { servers: `http://a:${encodeURIComponent(password)}@127.0.0.1` }],
+    ["a port that is none", { servers: "nats://127.0.0.1:99999" }],
     ["no server", { servers: " , " }],
     ["a prefix of several tokens", { prefix: "a.b" }],
     ["no copies", { replicas: 0 }],
@@ -135,13 +190,13 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
   });
 
   test("a server without JetStream is refused", async () => {
-    server = await NatsServer.start({ isPlain: true });
-    expect(await refusal({ servers: server.url })).toBe("nats.no-jetstream");
+    const { url } = await start("jetstream: false");
+    expect(await refusal({ servers: url })).toBe("nats.no-jetstream");
   });
 
   test("an address where nobody is, is said to be unreachable", async () => {
     const { url } = await start("");
-    await server?.kill();
+    await server?.servers[0]?.kill();
     expect(await refusal({ servers: url.replace("nats://", `nats://a:${encodeURIComponent(password)}@`) })).toBe(
       "nats.unreachable",
     );
@@ -171,7 +226,12 @@ describe.skipIf(!haveNatsServer())("connecting", () => {
     await mailbox.create(1);
     const zero = 0 as Partition;
     const waiting = mailbox.read(zero, 1).next(1);
-    await Promise.all([expect(waiting).rejects.toThrow("interrupted"), nats.close()]);
+    const looking = nats.membership("other").alive();
+    await Promise.all([
+      expect(waiting).rejects.toThrow("interrupted"),
+      expect(looking).rejects.toMatchObject({ kind: "closed" }),
+      nats.close(),
+    ]);
     await expect(mailbox.append(zero, Buffer.from("a"))).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.channel.request("a", Buffer.from("a"), 1_000)).rejects.toMatchObject({ kind: "closed" });
     await expect(nats.membership("app").alive()).rejects.toMatchObject({ kind: "closed" });
@@ -213,11 +273,15 @@ async function works(options: NatsOptions): Promise<boolean> {
 }
 
 /** The code that connecting is refused with, in an error that gives no secret away. */
-async function refusal(options: NatsOptions): Promise<unknown> {
-  const error: unknown = await connectNats(options).then(
+function failure(options: NatsOptions): Promise<unknown> {
+  return connectNats(options).then(
     () => expect.unreachable("it was taken"),
     (reason: unknown) => reason,
   );
+}
+
+async function refusal(options: NatsOptions): Promise<unknown> {
+  const error = await failure(options);
   const told = inspect(error, { depth: 20, showHidden: true });
   const secrets = [password, encodeURIComponent(password), options.token, options.nkeySeed];
   expect(secrets.filter((secret) => secret !== undefined && told.includes(secret))).toEqual([]);

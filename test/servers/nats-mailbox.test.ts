@@ -14,10 +14,11 @@ import {
 } from "@dormouse/core/ports";
 import { makeAddress, partitionOf } from "@dormouse/core/protocol";
 import { connectNats, type NatsConnection } from "@dormouse/nats";
+import { missingServers, type Nats, type NatsServer, startNats } from "@dormouse/testing/servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { haveNatsServer, NatsServer } from "./nats-server.ts";
 import { RawNats } from "./nats-raw.ts";
 
+const missing = await missingServers(["nats"]);
 const zero = 0 as Partition;
 const barrierBytes = Buffer.from("barrier");
 
@@ -64,24 +65,24 @@ async function readThrough(
   }
 }
 
-describe.skipIf(!haveNatsServer())("three servers", () => {
-  let servers: readonly NatsServer[];
+describe.skipIf(missing)("three servers", () => {
+  let cluster: Nats;
   let raw: RawNats;
   let apps = 0;
   beforeAll(async () => {
-    servers = await NatsServer.startCluster();
-    raw = await RawNats.connect(servers.map(({ host }) => host));
-    const nats = await connectNats({ servers: servers.map(({ url }) => url) });
+    cluster = await startNats({ servers: 3, advertise: true });
+    raw = await RawNats.connect([...cluster.urls]);
+    const nats = await connectNats({ servers: cluster.urls });
     await insist(() => nats.mailbox("first").create(1));
     await nats.close();
   });
   afterAll(async () => {
     await raw.close();
-    await Promise.all(servers.map((server) => server.remove()));
+    await cluster.close();
   });
 
   function named(name: string | undefined): NatsServer {
-    const server = servers.find((one) => one.name === name);
+    const server = cluster.servers.find((one) => one.name === name);
     if (server === undefined) throw new Error(`no server is named ${name}`);
     return server;
   }
@@ -93,11 +94,11 @@ describe.skipIf(!haveNatsServer())("three servers", () => {
     apps += 1;
     const app = `kill${apps}`;
     const stream = `dormouse_${app}_0`;
-    const first = await connectNats({ servers: servers.map(({ url }) => url) });
+    const first = await connectNats({ servers: cluster.urls });
     await insist(() => first.mailbox(app).create(1));
     const leader = (await raw.info(stream)).cluster?.leader;
     await first.close();
-    const own = connectsToLeader ? named(leader) : servers.find(({ name }) => name !== leader);
+    const own = connectsToLeader ? named(leader) : cluster.servers.find(({ name }) => name !== leader);
     const nats = await connectNats({ servers: own?.url ?? "" });
     const mailbox = nats.mailbox(app);
 
@@ -136,7 +137,30 @@ describe.skipIf(!haveNatsServer())("three servers", () => {
     ]);
     expect(interruptions).toBeGreaterThan(0);
     await nats.close();
-    await victim.run();
+    await victim.start();
+    await raw.whenUp();
+  });
+
+  test("readers opened before it is known that a server died find consumers that answer", async () => {
+    const partitions = Array.from({ length: 12 }, (_, index) => index as Partition);
+    const lead = await raw.apiLeader();
+    const nats = await connectNats({ servers: named(lead).url });
+    const mailbox = nats.mailbox("deaf");
+    await insist(() => mailbox.create(partitions.length));
+    const leaders = await Promise.all(
+      partitions.map(async (partition) => (await raw.info(`dormouse_deaf_${partition}`)).cluster?.leader),
+    );
+    const victim = cluster.servers.find(({ name }) => name !== lead);
+    await Promise.all(partitions.map((partition) => insist(() => mailbox.append(partition, barrierBytes))));
+    await victim?.kill();
+    const readers = partitions
+      .filter((partition) => leaders[partition] !== victim?.name)
+      .map((partition) => mailbox.read(partition, 1));
+    expect(readers.length).toBeGreaterThan(0);
+    const read = await Promise.all(readers.map((reader) => reader.next(1)));
+    for (const [message] of read) expect(message).toMatchObject({ sequence: 1, bytes: barrierBytes });
+    await nats.close();
+    await victim?.start();
     await raw.whenUp();
   });
 
@@ -145,8 +169,8 @@ describe.skipIf(!haveNatsServer())("three servers", () => {
   });
 });
 
-describe.skipIf(!haveNatsServer())("one server", () => {
-  let server: NatsServer;
+describe.skipIf(missing)("one server", () => {
+  let server: Nats;
   let raw: RawNats;
   let nats: NatsConnection;
   let mailbox: Mailbox;
@@ -155,19 +179,19 @@ describe.skipIf(!haveNatsServer())("one server", () => {
   let apps = 0;
   const partitions = 32;
   beforeAll(async () => {
-    const configuration = readFileSync(join(import.meta.dirname, "../../deploy/nats/mappings.conf"), "utf8");
-    server = await NatsServer.start({ configuration });
-    raw = await RawNats.connect(server.host);
+    const config = readFileSync(join(import.meta.dirname, "../../deploy/nats/mappings.conf"), "utf8");
+    server = await startNats({ config });
+    raw = await RawNats.connect([...server.urls]);
   });
   afterAll(async () => {
     await raw.close();
-    await server.remove();
+    await server.close();
   });
   beforeEach(async () => {
     apps += 1;
     app = `app${apps}`;
     stream = `dormouse_${app}_0`;
-    nats = await connectNats({ servers: server.url, streamBytesMax: 8_388_608 });
+    nats = await connectNats({ servers: server.urls, streamBytesMax: 8_388_608 });
     mailbox = nats.mailbox(app);
     await mailbox.create(1);
   });
@@ -207,10 +231,10 @@ describe.skipIf(!haveNatsServer())("one server", () => {
 
   test("a server that is killed interrupts at once, and what was under way is not known", async () => {
     await mailbox.append(zero, barrierBytes);
-    const reader = await interruptedBy(() => server.kill());
+    const reader = await interruptedBy(async () => server.servers[0]?.kill());
     await expect(mailbox.append(zero, barrierBytes)).rejects.toMatchObject({ code: "mailbox.no-ack" });
     await expect(reader.next(1)).rejects.toMatchObject({ code: "mailbox.interrupted" });
-    await server.run();
+    await server.servers[0]?.start();
     await insist(() => mailbox.append(zero, barrierBytes));
     await raw.whenUp();
   });
@@ -262,7 +286,7 @@ describe.skipIf(!haveNatsServer())("one server", () => {
   });
 
   test("streams for which the server has no room left to set aside are refused, with what to change", async () => {
-    const greedy = await connectNats({ servers: server.url, prefix: "greedy", streamBytesMax: 2 ** 40 });
+    const greedy = await connectNats({ servers: server.urls, prefix: "greedy", streamBytesMax: 2 ** 40 });
     await expect(greedy.mailbox("app").create(1)).rejects.toMatchObject({
       kind: "unavailable",
       code: "nats.no-room",

@@ -7,23 +7,28 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Membership } from "@dormouse/core/ports";
 import { connectNats, type NatsConnection } from "@dormouse/nats";
+import { missingServers, type Nats, type NatsOptions, startNats } from "@dormouse/testing/servers";
 import { afterEach, describe, expect, test } from "vitest";
-import { haveNatsServer, NatsServer } from "./nats-server.ts";
 
-describe.skipIf(!haveNatsServer())("members", () => {
-  let servers: readonly NatsServer[] = [];
+describe.skipIf(await missingServers(["nats"]))("members", () => {
+  let nats: Nats | undefined;
   const connections: NatsConnection[] = [];
   const members: ChildProcess[] = [];
   afterEach(async () => {
     for (const member of members.splice(0)) member.kill("SIGKILL");
     await Promise.all(connections.splice(0).map((connection) => connection.close()));
-    await Promise.all(servers.map((server) => server.remove()));
+    await nats?.close();
   });
 
+  async function start(options?: NatsOptions): Promise<readonly string[]> {
+    nats = await startNats(options);
+    return nats.urls;
+  }
+
   async function open(url: string): Promise<Membership> {
-    const nats = await connectNats({ servers: url });
-    connections.push(nats);
-    return nats.membership("app");
+    const connection = await connectNats({ servers: url });
+    connections.push(connection);
+    return connection.membership("app");
   }
 
   async function startMember(url: string, incarnation: string): Promise<ChildProcess> {
@@ -37,8 +42,7 @@ describe.skipIf(!haveNatsServer())("members", () => {
   }
 
   test("a process that is killed is dead for one who announced itself and for one who only looks", async () => {
-    servers = [await NatsServer.start()];
-    const url = servers[0]?.url ?? "";
+    const [url = ""] = await start();
     const [host, tool] = await Promise.all([open(url), open(url)]);
     await host.announce({ incarnation: "host", facts: new Uint8Array() });
     const member = await startMember(url, "member");
@@ -54,22 +58,21 @@ describe.skipIf(!haveNatsServer())("members", () => {
   });
 
   test("a server that is killed and started again makes nobody dead or suspected, and all are told of again", async () => {
-    const server = await NatsServer.start();
-    servers = [server];
-    const [near, far] = await Promise.all([open(server.url), open(server.url)]);
+    const [url = ""] = await start();
+    const [near, far] = await Promise.all([open(url), open(url)]);
     await tellThrough(near, "near", far, "before");
     await tellThrough(far, "far", near, "before");
     const opinions = [watchOpinions(near, "far"), watchOpinions(far, "near")];
-    await server.kill();
-    await server.run();
+    await nats?.servers[0]?.kill();
+    await nats?.servers[0]?.start();
     await tellThrough(near, "near", far, "after");
     await tellThrough(far, "far", near, "after");
     expect(opinions).toEqual([[], []]);
   });
 
   test("a server of three that is killed makes nobody dead, neither those it served nor those of the others", async () => {
-    servers = await NatsServer.startCluster();
-    const [one, two, three] = await Promise.all(servers.map(({ url }) => open(url)));
+    const urls = await start({ servers: 3, advertise: true });
+    const [one, two, three] = await Promise.all(urls.map(open));
     if (one === undefined || two === undefined || three === undefined) throw new Error("three servers were asked for");
     await tellThrough(one, "one", two, "before");
     await tellThrough(two, "two", three, "before");
@@ -81,7 +84,7 @@ describe.skipIf(!haveNatsServer())("members", () => {
       watchOpinions(three, "two"),
       watchOpinions(two, "one"),
     ];
-    await servers[1]?.kill();
+    await nats?.servers[1]?.kill();
     await tellThrough(two, "two", one, "after");
     await tellThrough(one, "one", three, "after");
     await tellThrough(three, "three", two, "after");
@@ -89,8 +92,7 @@ describe.skipIf(!haveNatsServer())("members", () => {
   });
 
   test("an entry that another said has left is not revived by its own beats", async () => {
-    servers = [await NatsServer.start()];
-    const url = servers[0]?.url ?? "";
+    const [url = ""] = await start();
     const [near, far] = await Promise.all([open(url), open(url)]);
     await near.announce({ incarnation: "near", facts: new Uint8Array() });
     await far.leave("near");
@@ -99,8 +101,8 @@ describe.skipIf(!haveNatsServer())("members", () => {
   });
 
   test("facts above 64 kB are refused", async () => {
-    servers = [await NatsServer.start()];
-    const near = await open(servers[0]?.url ?? "");
+    const [url = ""] = await start();
+    const near = await open(url);
     await expect(near.announce({ incarnation: "near", facts: new Uint8Array(65_537) })).rejects.toMatchObject({
       kind: "invalid",
       code: "membership.facts",

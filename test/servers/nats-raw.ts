@@ -27,6 +27,15 @@ export class RawNats {
     }
   }
 
+  /** The name of the server that answers what is not of one stream; it tells so after each question. */
+  async apiLeader(): Promise<string> {
+    const told = this.connection.subscribe("$JS.EVENT.ADVISORY.API", { max: 1 });
+    await this.connection.flush();
+    await this.#jetstream.streams.delete("nothing").catch(() => undefined);
+    for await (const message of told) return message.json<{ readonly server: string }>().server;
+    throw new Error("no server told of the question");
+  }
+
   async addStream(name: string, subjects: string[]): Promise<void> {
     await this.#jetstream.streams.add({ name, subjects });
   }

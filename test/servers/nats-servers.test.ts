@@ -32,7 +32,7 @@ describe.skipIf(await missingServers(["nats"]))("NATS servers", () => {
     expect(created).toMatchObject({ config: { num_replicas: 3 } });
     expect(await ask(second, "kept.a")).toMatchObject({ seq: 1 });
     const leader = leaderOf(await allCurrent(second));
-    const follower = nats.servers.findIndex((_, index) => `n${index + 1}` !== leader);
+    const follower = nats.servers.findIndex(({ name }) => name !== leader);
     await nats.servers[follower]?.kill();
     const { seq } = await ask(nats.urls[(follower + 1) % 3] ?? "", "kept.a");
     expect(seq).toBeGreaterThanOrEqual(2);

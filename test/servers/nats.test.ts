@@ -5,26 +5,26 @@
 import { channelConformance, mailboxConformance, membershipConformance } from "@dormouse/testing";
 import { connectNats, type NatsConnection } from "@dormouse/nats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { haveNatsServer, NatsServer } from "./nats-server.ts";
+import { missingServers, type Nats, startNats } from "@dormouse/testing/servers";
 import { RawNats } from "./nats-raw.ts";
 
-describe.skipIf(!haveNatsServer())("against nats-server", () => {
-  let server: NatsServer;
+describe.skipIf(await missingServers(["nats"]))("against nats-server", () => {
+  let server: Nats;
   let raw: RawNats;
   let prefixes = 0;
   beforeAll(async () => {
-    server = await NatsServer.start();
-    raw = await RawNats.connect(server.url);
+    server = await startNats();
+    raw = await RawNats.connect([...server.urls]);
   });
   afterAll(async () => {
     await raw.close();
-    await server.remove();
+    await server.close();
   });
 
   /** Two connections to what nobody used before. */
   async function openTwo(): Promise<{ near: NatsConnection; far: NatsConnection; prefix: string }> {
     prefixes += 1;
-    const options = { servers: server.url, prefix: `t${prefixes}`, streamBytesMax: 8_388_608 };
+    const options = { servers: server.urls, prefix: `t${prefixes}`, streamBytesMax: 8_388_608 };
     const [near, far] = await Promise.all([connectNats(options), connectNats(options)]);
     return { near, far, prefix: options.prefix };
   }

@@ -38,6 +38,25 @@ test(
   },
 );
 
+test(
+  "a partition that is given up while what its dead owners left is taken up one by one holds up no other (seed 900022)",
+  { timeout: minuteMs },
+  async () => {
+    const among = [...known, "guest", "scribe"];
+    const { violations } = await simulate({
+      seed: 900_022,
+      workloads: (random) =>
+        drawWorkloads(
+          random,
+          workloads.filter(({ name }) => among.includes(name)),
+        ),
+      traceLinesMax: 0,
+      stepAgain: stepAgainOf,
+    });
+    expect(violations.map(({ invariant, message }) => `${invariant}: ${message}`)).toEqual([]);
+  },
+);
+
 test.for(seeds)("nothing is broken in seed %i, which once found a bug", { timeout: minuteMs }, async (seed) => {
   const { violations } = await simulate({
     seed,

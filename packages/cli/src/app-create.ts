@@ -1,5 +1,5 @@
 /** `dormouse app create`: makes an app on a cluster before its first host does. */
-import { createApp, partitionsOption, readOptions } from "@dormouse/sdk/operate";
+import { createApp, environmentSource, partitionsOption, readOptions } from "@dormouse/sdk/operate";
 import { type Call, type Command } from "./command.ts";
 import { readPlaces } from "./places.ts";
 
@@ -22,9 +22,13 @@ export const appCreate: Command = {
   },
 };
 
-/** The line's `--partitions`. @throws DormouseError `invalid` (`config.value`). */
-function partitionsOf({ options: { partitions: given } }: Call): { readonly partitions?: number } {
+/**
+ * The line's `--partitions`, or what hosts take from the environment: an app of another number would refuse them.
+ *
+ * @throws DormouseError `invalid` (`config.value`).
+ */
+function partitionsOf({ options: { partitions: given }, environment }: Call): { readonly partitions?: number } {
   const source = { given: { partitions: given }, spell: (name: string) => `--${name}` };
-  const { partitions } = readOptions([partitionsOption], [source]);
+  const { partitions } = readOptions([partitionsOption], [source, environmentSource([partitionsOption], environment)]);
   return partitions === undefined ? {} : { partitions: Number(partitions) };
 }

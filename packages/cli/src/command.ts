@@ -111,7 +111,12 @@ function parse(
 /** The line's `--timeout`. @throws UsageError */
 export function limitsOf({ options: { timeout } }: Call): CallOptions {
   if (timeout === undefined) return {};
-  asUsage(() => parseDuration(timeout as Duration));
+  try {
+    parseDuration(timeout as Duration);
+  } catch {
+    // What a program writes as a bare number has its unit on a line.
+    throw new UsageError(`a duration is a number with its unit, such as "500ms", "10s" or "5m": given=${timeout}`);
+  }
   return { timeout: timeout as Duration };
 }
 

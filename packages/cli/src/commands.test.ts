@@ -217,6 +217,7 @@ describe("calls", () => {
     ]);
     const { stdout } = await dormouse("read", "counter/read");
     expect(stdout).toContain("counter/read");
+    expect(stdout).not.toContain("  state "); // its machine has none
     expect(stdout).toContain("{ count: 7 }");
     expect(stdout).not.toContain("\u001B");
   });

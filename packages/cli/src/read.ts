@@ -3,6 +3,7 @@ import type { AgentState } from "@dormouse/client";
 import type { AnyAgentDefinition, ErrorData } from "@dormouse/sdk";
 import { type Command, limitsOf, notStarted, withAgent } from "./command.ts";
 import { describeError, type Output } from "./output.ts";
+import { stateText } from "./state-text.ts";
 import { errorText, thrownText } from "./step-text.ts";
 
 export const read: Command = {
@@ -43,7 +44,7 @@ function describe(
       `${setAside === undefined ? status : output.paint("red", "set aside")}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`,
     ],
     ...(setAside === undefined ? [] : [["why", output.paint("red", errorText(setAside))] as const]),
-    ["state", output.show(value)],
+    ...(stateText(value) === "" ? [] : [["state", output.show(value)] as const]),
     ...(tags.size === 0 ? [] : [["tags", [...tags].join(", ")] as const]),
     ["context", output.show(context)],
     ...(state.output === undefined ? [] : [["output", output.show(state.output)] as const]),

@@ -39,6 +39,7 @@ test.for([
   { line: ["ask", "counter/~child", '{"type":"add"}'], says: "key" },
   { line: ["start", "counter/~child"], says: "key" },
   { line: ["read", "counter/x", "--timeout", "soon"], says: "a duration is" },
+  { line: ["read", "counter/x", "--timeout", "3"], says: "a number with its unit" },
   { line: ["read", "counter/x", "--force"], says: "--force" },
   { line: ["read", "counter/x", "--store"], says: "--store" },
   { line: ["read", "counter/x", "--store", "nats://x"], says: "a store is named by a URL" },
@@ -61,7 +62,10 @@ test.for([
   { line: ["app", "create", "--mailbox", "nats://127.0.0.1:1"], says: "name a store too" },
   { line: ["read", "counter/x", "--mailbox", "localhost"], says: "a mailbox is named by a URL" },
   { line: ["read", "counter/x", "--mailbox", "nats://x", "--nats-token", "hunter2"], says: "--nats-token" },
-  { line: ["read", "counter/x", "--store", "s3://bucket"], says: "a bucket goes with a mailbox" },
+  {
+    line: ["read", "counter/x", "--store", "s3://bucket"],
+    says: "a bucket goes with a mailbox on NATS; name it too: mailbox=none",
+  },
   { line: ["read", "counter/x", "--nats-replicas", "7"], says: "--nats-replicas must be a whole number from 1 to 5" },
 ])("$line is wrong usage: exit code 2", async ({ line, says }) => {
   const { code, stdout, stderr } = await run(...line);

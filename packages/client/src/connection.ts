@@ -63,6 +63,8 @@ interface OpenAsk {
   readonly call: Call<unknown>;
   /** Where it waits to be accepted by the mailbox for the first time. */
   opening: Stint | undefined;
+  /** Of what was sent last: gives it up. */
+  giveUp: () => void;
   repeatMs: number;
   /** Monotonic; not while it is on its way to the mailbox. */
   repeatAt: number;
@@ -75,7 +77,9 @@ const repeatMsMax = 15_000;
 /** Of its patience, what an ask waits between repeats at most: one that may take days need not fill the mailbox. */
 const repeatPatienceShare = 0.01;
 const readAttemptMs = 5_000;
-const readPauseMs = 50;
+/** Between two of them: the gap of a takeover is short, that of an outage long. */
+const readPauseMsMin = 50;
+const readPauseMsMax = 400;
 /** Why a read is asked again: nobody answers now, or went away over it, or is no longer the owner. */
 const passingCodes = new Set(["channel.failed", "channel.nobody", "channel.timeout", "read.behind"]);
 /** Agents of which a client remembers the newest step it was told of; of others it may read an older state. */
@@ -150,22 +154,23 @@ export class Connection {
     return this.#calls.run<unknown>(limits, (call) => {
       const { timeoutMs: patienceMs } = limits;
       const opening = this.#stint(to);
-      const ask: OpenAsk = { envelope, patienceMs, call, opening, repeatMs: repeatMsMin, repeatAt: Infinity };
+      const unsent = { opening, giveUp: () => undefined, repeatMs: repeatMsMin, repeatAt: Infinity };
+      const ask: OpenAsk = { envelope, patienceMs, call, ...unsent };
       call.timedOut = (timeoutMs) => messageError(body, timeoutMs, ask.opening?.refusal);
       this.#asks.set(envelope.id, ask);
-      const giveUp = this.#sendAsk(ask, false);
+      this.#sendAsk(ask, false);
       call.onEnd = () => {
         this.#asks.delete(envelope.id);
-        giveUp();
+        ask.giveUp();
       };
     });
   }
 
-  #sendAsk(ask: OpenAsk, isRepeat: boolean): () => void {
+  #sendAsk(ask: OpenAsk, isRepeat: boolean): void {
     const { envelope, patienceMs, call } = ask;
     const asked = { ...envelope, ask: { replyTo: this.#replyTo, patienceMs, isRepeat } };
     ask.repeatAt = Infinity;
-    return this.#stint(envelope.to).push(asked, (result) => {
+    ask.giveUp = this.#stint(envelope.to).push(asked, (result) => {
       if (result instanceof DormouseError) {
         call.reject(result);
         return;
@@ -239,14 +244,14 @@ export class Connection {
       call.onEnd = () => life.abort();
       call.timedOut = (timeoutMs) => timeoutError("no answer in time; read again, or wait longer", timeoutMs, last);
       const read = async (): Promise<void> => {
-        while (!life.signal.aborted) {
+        for (let pauseMs = readPauseMsMin; !life.signal.aborted; pauseMs = Math.min(2 * pauseMs, readPauseMsMax)) {
           const attemptMs = Math.min(readAttemptMs, Math.max(1, until - clock.monotonic()));
           try {
             call.resolve(await requestRead(channel, this.app, partition, request, attemptMs));
           } catch (error) {
             if (!(error instanceof DormouseError && passingCodes.has(error.code))) throw error;
             last = error;
-            await this.pause(readPauseMs, limits.signal);
+            await this.pause(pauseMs, limits.signal);
           }
         }
       };

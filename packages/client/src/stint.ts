@@ -35,7 +35,6 @@ interface Waiting {
   readonly envelope: Unnumbered;
   readonly done: Accepted;
   n: number | undefined;
-  state: "open" | "given-up" | "done";
 }
 
 /** Told when its caller has gone; nobody hears of it. */
@@ -45,7 +44,8 @@ export class Stint {
   readonly #options: StintOptions;
   #refusal: DormouseError | undefined;
   #publisher: Publisher | undefined;
-  #waiting: Waiting[] = [];
+  /** Until it is opened, in the order of the calls. */
+  readonly #waiting = new Set<Waiting>();
   #isOpening = false;
   #next = 1;
   #outstanding = 0;
@@ -81,34 +81,29 @@ export class Stint {
   /** Sends the envelope until its mailbox holds it; returns how to give it up: it may be there then, or not. */
   push(envelope: Unnumbered, done: Accepted): () => void {
     this.#outstanding += 1;
-    const waiting: Waiting = { envelope, done, n: undefined, state: "open" };
+    const waiting: Waiting = { envelope, done, n: undefined };
     if (this.#publisher === undefined) this.#open(waiting);
     else this.#publish(this.#publisher, waiting);
     return () => {
-      if (waiting.state === "done") return;
-      waiting.state = "given-up";
       if (waiting.n !== undefined) this.#publisher?.giveUp(waiting.n, givenUp);
+      else if (this.#waiting.delete(waiting)) this.#end(waiting, givenUp);
     };
   }
 
   #publish(publisher: Publisher, waiting: Waiting): void {
-    const ended = (result: Acceptance | DormouseError): void => {
-      this.#outstanding -= 1;
-      this.#usedAt = this.#options.clock.monotonic();
-      waiting.state = "done";
-      waiting.done(result);
-    };
-    if (waiting.state === "given-up") {
-      ended(givenUp);
-      return;
-    }
     waiting.n = this.#next;
     this.#next += 1;
-    publisher.push({ ...waiting.envelope, n: waiting.n }, ended);
+    publisher.push({ ...waiting.envelope, n: waiting.n }, (result) => this.#end(waiting, result));
+  }
+
+  #end(waiting: Waiting, result: Acceptance | DormouseError): void {
+    this.#outstanding -= 1;
+    this.#usedAt = this.#options.clock.monotonic();
+    waiting.done(result);
   }
 
   #open(waiting: Waiting): void {
-    this.#waiting.push(waiting);
+    this.#waiting.add(waiting);
     if (this.#isOpening) return;
     this.#isOpening = true;
     const { id, partition, mailbox, formats } = this.#options;
@@ -117,18 +112,23 @@ export class Stint {
     const opened = ({ sequence: place }: Acceptance): void => {
       const publisher = new Publisher({ ...this.#options, source: (floor) => ({ kind: "stint", id, place, floor }) });
       this.#publisher = publisher;
-      for (const one of this.#waiting.splice(0)) this.#publish(publisher, one);
+      for (const one of this.#takeWaiting()) this.#publish(publisher, one);
     };
     const failed = (error: unknown): void => {
       this.#isOpening = false;
-      this.#outstanding -= this.#waiting.length;
       const why = error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));
-      for (const one of this.#waiting.splice(0)) one.done(why);
+      for (const one of this.#takeWaiting()) this.#end(one, why);
     };
     // However long it takes: how long anyone waits for it is the caller's to say.
     insist({ ...this.#options, patience: { ms: Infinity } }, () => mailbox.append(partition, opening)).then(
       opened,
       failed,
     );
+  }
+
+  #takeWaiting(): readonly Waiting[] {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    return all;
   }
 }

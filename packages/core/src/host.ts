@@ -11,6 +11,7 @@
  */
 import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
+import { durableOf } from "./agent/durable.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import { type App, encodeApp } from "./format/app.ts";
 import { formatNewest, formatOldest } from "./format/codec/formats.ts";
@@ -35,6 +36,7 @@ import { OtherApps } from "./runtime/other-apps.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
 import { HostPatience } from "./runtime/patience.ts";
 import { serveReads } from "./runtime/reads.ts";
+import { runDurable } from "./runtime/release/durable.ts";
 import { Effects } from "./runtime/release/effect.ts";
 import { decodeTaken, publishFreed, takenSubject } from "./runtime/release/reply.ts";
 import { Settler } from "./runtime/settle/settler.ts";
@@ -227,11 +229,24 @@ class Host implements Incarnation {
     this.#effects = new Effects({
       placeOf: (agent) => partitionOf(agent, this.app.partitions),
       runningMax: settings.effectsRunningMax,
-      run: ({ agent, effect, address, signal }) => {
+      run: (call, running) => {
+        const { agent, effect, address, signal } = call;
         const known = registry.find(parseAddress(agent).type, this.#pathOf(agent));
         if (known === undefined) throw new Error(`no machine runs this agent here: agent=${agent}`);
         const { src, input, attempt } = effect;
-        return known.machine.runPromise(src, { agent, input, signal, attempt, idempotencyKey: address });
+        const fn = durableOf(known.machine.actor(src)?.logic);
+        if (fn === undefined || effect.durable === undefined) {
+          return known.machine.runPromise(src, { agent, input, signal, attempt, idempotencyKey: address });
+        }
+        return runDurable({
+          call,
+          running,
+          fn,
+          clock: world.clock,
+          entropy: world.entropy,
+          parkMs: settings.parkMs,
+          tell: (news) => this.#loopOf(agent)?.effectTells(call, news),
+        });
       },
       started: ({ agent, address, effect }) =>
         observe({ kind: "effect-started", agent, address, attempt: effect.attempt }),
@@ -257,6 +272,7 @@ class Host implements Incarnation {
     this.#keeper = new Keeper({
       world,
       membership: ports.membership,
+      mailbox: ports.mailbox,
       channel: ports.channel,
       incarnation: options.id,
       app: options.app,
@@ -331,7 +347,7 @@ class Host implements Incarnation {
 
   #hold(owned: Owned): Held {
     const { ports, app, world, observe, registry } = this.#options;
-    const { partition, epoch, state, tails } = owned;
+    const { partition, epoch, state, tails, opening } = owned;
     const life = new AbortController();
     const loop = new PartitionLoop({
       ...this.#options,
@@ -341,6 +357,7 @@ class Host implements Incarnation {
       epoch,
       state,
       tails,
+      opening,
       commit: this.#commit,
       effects: this.#effects,
       caution: this.#caution,

@@ -27,6 +27,13 @@ export const apiCodes = {
 /** What a failure to connect means. */
 export function connectError(servers: string, cause: unknown): DormouseError {
   if (cause instanceof DormouseError) return cause;
+  const forbidden = forbiddenIn(cause);
+  if (forbidden !== undefined) {
+    const message =
+      `the NATS server does not let this user do what hosts and clients must; allow it: ${forbidden}: ` +
+      `servers=${servers}`;
+    return new DormouseError("invalid", "nats.refused", message, { cause: plainCause(cause) });
+  }
   if (isRefusal(cause)) {
     const message =
       "the NATS server refused these credentials; give the user and password, token, NKey or credentials file of " +
@@ -65,6 +72,11 @@ export function natsClosed(): DormouseError {
 /** A call to JetStream that was refused or not answered. */
 export function apiError(what: string, cause: unknown): DormouseError {
   if (cause instanceof DormouseError) return cause;
+  const forbidden = forbiddenIn(cause);
+  if (forbidden !== undefined) {
+    const message = `the NATS server does not let this user do it; allow it, then it goes on: ${forbidden}: call=${what}`;
+    return new DormouseError("unavailable", "nats.api", message, { cause: plainCause(cause) });
+  }
   const code = apiCode(cause);
   if (code === undefined) {
     const message = `JetStream did not answer in time; it is done, or comes later, or never; try again: call=${what}`;
@@ -84,18 +96,23 @@ const noRoom = new Set<number | undefined>([
 /** The refusal to make a stream, in what an operator can do about it. */
 export function streamError(stream: string, cause: unknown): DormouseError {
   const code = apiCode(cause);
-  if (code === apiCodes.noSuitablePeers) {
-    const why = "the cluster has too few servers for its copies now; start them, or set `replicas`";
-    return streamRefused(stream, why, cause);
-  }
-  if (noRoom.has(code)) {
+  if (noRoom.has(code) || isShortOfRoom(cause)) {
     const why =
       "JetStream sets aside the most that a stream may hold, and has no such room left; lower `streamBytesMax`, or " +
       "raise max_file_store of the servers or the limits of the account";
     return streamRefused(stream, why, cause);
   }
+  if (code === apiCodes.noSuitablePeers) {
+    const why = "the cluster has too few servers for its copies now; start them, or set `replicas`";
+    return streamRefused(stream, why, cause);
+  }
   if (code === apiCodes.nameInUse || code === apiCodes.subjectOverlap) return streamOther(stream, cause);
   return apiError(`create stream ${stream}`, cause);
+}
+
+/** A cluster finds no server for a stream if too few live, and if those that live lack room: only its words tell which. */
+function isShortOfRoom(cause: unknown): boolean {
+  return apiCode(cause) === apiCodes.noSuitablePeers && cause instanceof Error && /insufficient/i.test(cause.message);
 }
 
 function streamRefused(stream: string, why: string, cause: unknown): DormouseError {
@@ -171,11 +188,13 @@ export function apiCode(cause: unknown): number | undefined {
 }
 
 function isRefusal(cause: unknown): boolean {
-  return (
-    cause instanceof AuthorizationError ||
-    cause instanceof UserAuthenticationExpiredError ||
-    cause instanceof PermissionViolationError
-  );
+  return cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError;
+}
+
+/** What may not be done, `publish subject=…` or `subscription subject=…`; the library may wrap it. */
+function forbiddenIn(cause: unknown): string | undefined {
+  if (cause instanceof PermissionViolationError) return `${cause.operation} subject=${cause.subject}`;
+  return cause instanceof Error && cause.cause !== undefined ? forbiddenIn(cause.cause) : undefined;
 }
 
 /** Name and code of what happened, and JetStream's own words: they name streams and limits. */

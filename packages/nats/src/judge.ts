@@ -16,12 +16,12 @@
  *   found dead by misses (J4), so those of the other half are at most `suspected`. The half without a quorum proves
  *   nothing, and without a recent proof nobody is found dead (J5).
  * - The host's server ended that one connection (slow consumer, new credentials, lame duck), or its network reset it: the
- *   client dials again within milliseconds. Misses must come three in a row and last 400 ms without an answer.
+ *   client dials again within milliseconds. Misses must come three in a row and last 350 ms without an answer.
  * - The host is just starting: it serves its subject before it announces itself.
  * - A host that never answered us, of a time before our own start: there is no answer to compare with, so its misses must last
  *   three seconds.
  *
- * What remains is a host that needs longer than 400 ms to dial again: it is called dead, and alive again with its next
+ * What remains is a host that needs longer than 350 ms to dial again: it is called dead, and alive again with its next
  * beat. That costs a needless takeover, never safety (D5).
  *
  * J1  Silence grows by proven time alone, and any change of the entry ends it.
@@ -37,7 +37,8 @@ const silenceMsMax = 15_000;
 /** Of what is silent or has left; the bucket has forgotten it by then. */
 const forgetMs = 600_000;
 const missesMin = 3;
-const missedMsMin = 400;
+/** Pings go out every tenth of a second: the fifth in a row decides, and one that comes a little early is not too early. */
+const missedMsMin = 350;
 const missedMsMinUnanswered = 3_000;
 const quietMs = 20_000;
 const proofMsMax = 8_000;

@@ -16,10 +16,13 @@ import type { Msg, NatsConnection as Connection, Subscription } from "@nats-io/t
 import { apiError, natsClosed } from "./errors.ts";
 
 export const tickMs = 500;
-const apiTimeoutMs = 5_000;
+/** Of a question to JetStream, by how long its asker has patience. */
+const apiTimeoutsMs = { hasty: 1_000, patient: 5_000 } as const;
 const inboxDefault = "_INBOX";
 
 export type Stop = () => void;
+
+export type Patience = keyof typeof apiTimeoutsMs;
 
 /** Of replies: called for each message to one token until it is stopped. */
 export interface Inbox {
@@ -29,7 +32,7 @@ export interface Inbox {
 
 export class Link {
   readonly connection: Connection;
-  readonly jetstream: JetStreamManager;
+  readonly #jetstreams: Readonly<Record<Patience, JetStreamManager>>;
   readonly #inboxPrefix = `${inboxDefault}.${randomBytes(12).toString("hex")}.`;
   readonly #handlers = new Map<string, (message: Msg) => void>();
   readonly #downs = new Set<() => void>();
@@ -39,16 +42,24 @@ export class Link {
   #isUp = true;
   #inboxes = 0;
 
-  private constructor(connection: Connection, jetstream: JetStreamManager) {
+  private constructor(connection: Connection, jetstreams: Readonly<Record<Patience, JetStreamManager>>) {
     this.connection = connection;
-    this.jetstream = jetstream;
-    connection.subscribe(`${this.#inboxPrefix}*`, { callback: (_, message) => this.#reply(message) });
+    this.#jetstreams = jetstreams;
+    // As every other: the library hands a refused subscription to its handler, with no message.
+    this.subscribe(`${this.#inboxPrefix}*`, (message) => this.#reply(message));
     void this.#follow();
   }
 
   static async make(connection: Connection): Promise<Link> {
-    const jetstream = await jetstreamManager(connection, { timeout: apiTimeoutMs, checkAPI: false });
-    return new Link(connection, jetstream);
+    const manager = (timeout: number): Promise<JetStreamManager> =>
+      jetstreamManager(connection, { timeout, checkAPI: false });
+    const [hasty, patient] = await Promise.all([manager(apiTimeoutsMs.hasty), manager(apiTimeoutsMs.patient)]);
+    return new Link(connection, { hasty, patient });
+  }
+
+  /** Its errors are the library's; `api` translates them. */
+  get jetstream(): JetStreamManager {
+    return this.#jetstreams.patient;
   }
 
   /** Whether the connection stands, as far as is known. */
@@ -113,11 +124,16 @@ export class Link {
   /**
    * Asks JetStream's API.
    *
+   * @param patience - `patient`, the default, waits five seconds for an answer; `hasty` one.
    * @throws DormouseError `unavailable` (`nats.no-answer`, `nats.api`); `closed` (`nats.closed`).
    */
-  async api<T>(what: string, call: (jetstream: JetStreamManager) => Promise<T>): Promise<T> {
+  async api<T>(
+    what: string,
+    call: (jetstream: JetStreamManager) => Promise<T>,
+    patience: Patience = "patient",
+  ): Promise<T> {
     try {
-      return await this.whileUp(() => call(this.jetstream));
+      return await this.whileUp(() => call(this.#jetstreams[patience]));
     } catch (cause) {
       throw apiError(what, cause);
     }

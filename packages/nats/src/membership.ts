@@ -49,6 +49,8 @@ export class NatsMembership implements Membership {
   #reader: StreamReader | undefined;
   #isCaughtUp = false;
   #provedAtMs: number | undefined;
+  /** Ends the wait for the bucket to be read. */
+  #giveUp: () => void = () => undefined;
   #beatTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -131,6 +133,7 @@ export class NatsMembership implements Membership {
     clearInterval(this.#beatTimer);
     this.#pings.stop();
     this.#reader?.close();
+    this.#giveUp();
   }
 
   /** Resolves when the bucket was read to its end once. */
@@ -151,6 +154,7 @@ export class NatsMembership implements Membership {
     }
     const timer = setTimeout(() => reject(membershipUnavailable("read")), readyMsMax);
     const stop = this.#onCaughtUp(resolve);
+    this.#giveUp = () => reject(natsClosed());
     try {
       await promise;
     } catch (error) {
@@ -271,9 +275,10 @@ export class NatsMembership implements Membership {
       this.#forget(incarnation);
       return;
     }
-    if (!this.#own.has(incarnation)) return;
+    if (this.#own.get(incarnation) !== own) return;
     const value = encodeEntry(false, own.facts);
-    own.revision = await this.#link.whileUp(() => bucket.put(encodeKey(incarnation), value));
+    const previousSeq = entry?.revision ?? 0;
+    own.revision = await this.#link.whileUp(() => bucket.put(encodeKey(incarnation), value, { previousSeq }));
   }
 
   #noteOwn(incarnation: string, revision: number, facts: Uint8Array): void {

@@ -91,7 +91,8 @@ function parseServers(servers: string | readonly string[]): readonly ServerUrl[]
     const [, scheme = "nats", userinfo = "", host = ""] =
       /^(?:([a-z]+):\/\/)?(?:(.*)@)?([^@/?#\s]+)\/?$/.exec(text) ?? [];
     // What is wrong is not repeated here: it may hold a password.
-    if (host === "" || (scheme !== "nats" && scheme !== "tls")) {
+    const isAddress = URL.canParse(`nats://${host}`);
+    if (host === "" || !isAddress || (scheme !== "nats" && scheme !== "tls")) {
       throw optionInvalid("servers", "a server is nats://host:port or tls://host:port");
     }
     return { scheme, host, userinfo };
@@ -117,10 +118,23 @@ async function readCredentials(options: NatsOptions, urls: readonly ServerUrl[])
   if (token !== undefined) return tokenAuthenticator(token);
   if (nkeySeed !== undefined) {
     if (!/^SU[A-Z2-7]{56}$/.test(nkeySeed)) throw optionInvalid("nkeySeed", "it is the seed of a user's NKey, SU…");
-    return nkeyAuthenticator(utf8.encode(nkeySeed));
+    return signing(nkeyAuthenticator(utf8.encode(nkeySeed)), "nkeySeed", "it is a seed, whole, as nk or nsc wrote it");
   }
-  if (credsFile !== undefined) return credsAuthenticator(await readNamed("credsFile", credsFile));
+  if (credsFile !== undefined) {
+    const rule = `it is a credentials file, whole, as nsc wrote it: path=${credsFile}`;
+    return signing(credsAuthenticator(await readNamed("credsFile", credsFile)), "credsFile", rule);
+  }
   return undefined;
+}
+
+/** Lets it sign once: it would find out what is wrong with its key while it connects, where that looks like the network's. */
+function signing(authenticator: Authenticator, name: string, rule: string): Authenticator {
+  try {
+    authenticator("nonce");
+  } catch {
+    throw optionInvalid(name, rule);
+  }
+  return authenticator;
 }
 
 /** A name without a password is a token, as other NATS clients have it. */

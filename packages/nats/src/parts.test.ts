@@ -69,6 +69,9 @@ test("a sender has one begun message at most, and one that is not ended in time 
   nowMs = 31_000;
   assembly.push(framesFor(numbered(5_000), far, 1)[0] ?? begin);
   expect(assembly.bytes).toBeLessThan(2_000);
+  nowMs = 62_000;
+  expect(pushAll(assembly, framesFor(numbered(1), near, 1))).toHaveLength(1);
+  expect(assembly.bytes).toBe(0);
 });
 
 test("a claimed total is not believed: above the bound nothing is kept, and nothing beyond the total", () => {

@@ -7,8 +7,8 @@
  * P1  One connection's frames on a subject arrive in order and each at most once, and a sender gives the parts of one
  *     message to a subject without another in between. So one begun message a sender is all there is to remember, and a
  *     part that does not follow the one before ends it: the channel may lose.
- * P2  What is remembered is bounded: one message of at most `messageBytesMax` a sender, `begunBytesMax` of all, and none
- *     longer than `begunMsMax` after its last part. Bytes are held as they came: a total that is only claimed costs nothing.
+ * P2  What is remembered is bounded: one message of at most `messageBytesMax` a sender, `begunBytesMax` of all, and with
+ *     each frame what had no part for `begunMsMax` goes. Bytes are held as they came: a total that is only claimed costs nothing.
  */
 
 /** The largest message of a channel, in bytes. */
@@ -98,6 +98,7 @@ export class Assembly {
   }
 
   push(frame: Uint8Array): Arrival {
+    this.#forgetOld();
     if (frame[0] === whole) return { kind: "whole", bytes: frame.subarray(1) };
     if (frame[0] === failure) return { kind: "failure" };
     if (frame[0] === nobody) return { kind: "nobody" };
@@ -109,7 +110,6 @@ export class Assembly {
     const sender = Buffer.from(frame.subarray(1, 9)).toString("latin1");
     const [message, index, total] = [view.getUint32(9), view.getUint32(13), view.getUint32(17)];
     const piece = frame.subarray(1 + headBytes);
-    this.#forgetOld();
     let begun = this.#begun.get(sender);
     if (index === 0) {
       this.#forget(sender);
@@ -140,8 +140,10 @@ export class Assembly {
   }
 
   #forgetOld(): void {
+    if (this.#begun.size === 0) return;
+    const nowMs = this.#nowMs();
     for (const [sender, { lastMs }] of this.#begun) {
-      if (this.#nowMs() - lastMs > begunMsMax) this.#forget(sender);
+      if (nowMs - lastMs > begunMsMax) this.#forget(sender);
     }
   }
 }

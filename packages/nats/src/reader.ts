@@ -11,11 +11,13 @@
  * R2  A pull asks for what `next` was asked for, and at most `pullBytesMax`; no other is made before it is used up (M5).
  * R3  A start beyond the end is taken literally by servers from 2.11 on, and as "what comes next" before; what is numbered
  *     below the start is dropped, so both mean the same (FACTS.md 1.6).
+ * R4  A server that died a moment ago may be given a new consumer, which then never answers: who is not answered within a
+ *     second asks for another, and has patience only with the last.
  */
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
 import type { Msg, Subscription } from "@nats-io/transport-node";
-import type { DormouseError } from "@dormouse/core/ports";
-import type { Link, Stop } from "./link.ts";
+import { DormouseError } from "@dormouse/core/ports";
+import type { Link, Patience, Stop } from "./link.ts";
 import { parseDelivery, type Delivery } from "./subjects.ts";
 
 const pullBytesMax = 4_194_304;
@@ -25,6 +27,7 @@ const heartbeatMs = 500;
 const quietTicksMax = 4;
 /** How long a consumer stays whose reader asks for nothing; one of a dead process goes by this too. */
 const inactiveMs = 120_000;
+const hastyOpens = 3;
 const nanosecondsInMs = 1_000_000;
 
 export interface StreamReaderOptions {
@@ -44,7 +47,7 @@ export interface StreamMessage extends Delivery {
 
 export class StreamReader {
   readonly #options: StreamReaderOptions;
-  readonly #consumer: string;
+  #consumer = "";
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #stops: readonly Stop[];
@@ -64,7 +67,6 @@ export class StreamReader {
   constructor(options: StreamReaderOptions) {
     const { link } = options;
     this.#options = options;
-    this.#consumer = `dormouse-${link.freshName()}`;
     this.#inbox = `_INBOX.${link.freshName()}`;
     this.#subscription = link.subscribe(`${this.#inbox}.*`, (message) => this.#take(message));
     this.#stops = [
@@ -96,20 +98,9 @@ export class StreamReader {
   }
 
   async #open(): Promise<void> {
-    const { link, stream, from, check, interrupted } = this.#options;
+    const { check, interrupted } = this.#options;
     try {
-      await link.api(`create consumer on ${stream}`, (jetstream) =>
-        jetstream.consumers.add(stream, {
-          name: this.#consumer,
-          deliver_policy: DeliverPolicy.StartSequence,
-          opt_start_seq: Math.max(from, 1),
-          ack_policy: AckPolicy.None,
-          replay_policy: ReplayPolicy.Instant,
-          inactive_threshold: inactiveMs * nanosecondsInMs,
-          mem_storage: true,
-          num_replicas: 1,
-        }),
-      );
+      await this.#makeConsumer();
       if (this.#ended !== undefined) {
         this.#deleteConsumer();
         return;
@@ -121,6 +112,39 @@ export class StreamReader {
     } catch (cause) {
       this.#end(interrupted("it could not be opened", cause));
     }
+  }
+
+  async #makeConsumer(): Promise<void> {
+    for (let opens = 1; opens <= hastyOpens && this.#ended === undefined; opens += 1) {
+      try {
+        await this.#tryConsumer("hasty");
+        return;
+      } catch (error) {
+        if (!isSilence(error)) throw error;
+        this.#deleteConsumer();
+      }
+    }
+    if (this.#ended === undefined) await this.#tryConsumer("patient");
+  }
+
+  async #tryConsumer(patience: Patience): Promise<void> {
+    const { link, stream, from } = this.#options;
+    this.#consumer = `dormouse-${link.freshName()}`;
+    await link.api(
+      `create consumer on ${stream}`,
+      (jetstream) =>
+        jetstream.consumers.add(stream, {
+          name: this.#consumer,
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: Math.max(from, 1),
+          ack_policy: AckPolicy.None,
+          replay_policy: ReplayPolicy.Instant,
+          inactive_threshold: inactiveMs * nanosecondsInMs,
+          mem_storage: true,
+          num_replicas: 1,
+        }),
+      patience,
+    );
   }
 
   #pull(): void {
@@ -204,4 +228,8 @@ export class StreamReader {
     if (!link.isUp) return;
     link.jetstream.consumers.delete(stream, this.#consumer).catch(() => undefined);
   }
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof DormouseError && error.code === "nats.no-answer";
 }

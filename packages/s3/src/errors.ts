@@ -85,6 +85,10 @@ export function storeClosed(where: string): DormouseError {
   return new DormouseError("closed", "store.closed", `the store was closed here: store=${where}`);
 }
 
+export function optionInvalid(name: string, rule: string): DormouseError {
+  return new DormouseError("invalid", "option.invalid", `an option cannot be used: ${rule}: option=${name}`);
+}
+
 export function objectTooLarge(name: string, bytes: number, bytesMax: number): DormouseError {
   const message = `an object is larger than any of Dormouse's, so it is not read: name=${name} bytes=${bytes} bytesMax=${bytesMax}`;
   return new DormouseError("corrupt", "object.too-large", message);

@@ -24,6 +24,7 @@ import {
   callError,
   objectTooLarge,
   openError,
+  optionInvalid,
   refusalOf,
   storeClosed,
   storeNotWritable,
@@ -86,11 +87,12 @@ const unlistable = /[\p{Cc}\ufffe\uffff]/u;
  *
  * Every call is tried once: repeating is the caller's.
  *
- * @throws DormouseError `invalid` (`store.url`, `store.region`, `store.bucket`, `store.credentials`,
+ * @throws DormouseError `invalid` (`option.invalid`, `store.url`, `store.region`, `store.bucket`, `store.credentials`,
  * `store.not-writable`, `store.unfit`); `unavailable` (`store.unavailable`): no answer; open again.
  * @see DESIGN.md, section 5
  */
 export async function openS3Store(options: S3Options): Promise<S3Store> {
+  checkNumbers(options);
   const { endpoint, region, credentials, forcePathStyle, clock, timeoutMs = timeoutMsDefault } = options;
   const place = parseS3Url(options.url);
   const sdk = new SdkBucket({
@@ -115,6 +117,16 @@ export async function openS3Store(options: S3Options): Promise<S3Store> {
     sdk.close();
     await client?.close();
     throw openError(place.where, cause);
+  }
+}
+
+/** Else no call would ever be answered, as if the store were down. */
+function checkNumbers(options: S3Options): void {
+  for (const name of ["timeoutMs", "connectionsMax", "objectBytesMax"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+      throw optionInvalid(name, "it is a whole number above 0");
+    }
   }
 }
 
@@ -200,6 +212,7 @@ class Bucket implements S3Store {
     if (answer.status === 401 || answer.status === 403) throw storeNotWritable(this.#place.where, refusal);
     if (answer.status === 501) throw storeUnfit(this.#place.where, "it knows no conditional writes");
     if (answer.status !== 200) throw storeSaidNo(this.#place.where, refusal);
+    if (answer.etag === undefined) throw storeUnfit(this.#place.where, "it gives objects no ETag");
     const [code] = await this.#sdk.delete([this.#keyOf(name)]);
     if (code !== undefined) throw storeNotWritable(this.#place.where, { status: 200, code });
   }

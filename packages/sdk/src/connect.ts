@@ -13,6 +13,7 @@ import {
 } from "@dormouse/core/protocol";
 import type { Membership } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
+import { onAbort } from "./caller-signal.ts";
 import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
 import { appIn, appOfCluster, appsOf } from "./known-app.ts";
 
@@ -21,7 +22,7 @@ export interface ConnectOptions extends Places {
   readonly app?: string;
   /** What people know this client by. Default: the machine's name. */
   readonly name?: string;
-  /** Closes the client. */
+  /** Ends the connecting, with its reason, and then closes the client. */
   readonly signal?: AbortSignal;
 }
 
@@ -50,13 +51,20 @@ export async function connect(options: ConnectOptions = {}): Promise<ConnectedCl
   const name = options.app ?? "default";
   checkName("app", name);
   const place = placeOf(options);
+  const { signal } = options;
+  let letGo: (() => void) | undefined;
+  const closed = (): void => letGo?.();
   const client =
-    place.kind === "folder" ? await connectToFolder(place.path, name) : await connectToCluster(place, options, name);
-  options.signal?.addEventListener("abort", () => void client.close(), { once: true });
+    place.kind === "folder"
+      ? await connectToFolder(place.path, name, closed)
+      : await connectToCluster(place, options, name, closed);
+  if (signal?.aborted === true) await client.close();
+  signal?.throwIfAborted();
+  letGo = onAbort(signal, () => client.close());
   return client;
 }
 
-async function connectToFolder(path: string, name: string): Promise<ConnectedClient> {
+async function connectToFolder(path: string, name: string, closed: () => void): Promise<ConnectedClient> {
   const app = await appOfFolder(path, name);
   const folder = await connectFolder(path);
   const client = makeClient({
@@ -65,7 +73,10 @@ async function connectToFolder(path: string, name: string): Promise<ConnectedCli
     checkHost: () => {
       if (!folder.isHostRunning) throw hostNotRunning(folder.path);
     },
-    closed: () => folder.close(),
+    closed: async () => {
+      closed();
+      await folder.close();
+    },
   });
   return withHost(client, () => folder.isHostRunning);
 }
@@ -91,6 +102,7 @@ async function connectToCluster(
   place: Extract<Place, { kind: "cluster" }>,
   options: ConnectOptions,
   name: string,
+  closed: () => void,
 ): Promise<ConnectedClient> {
   const cluster = await openCluster(place, options, options.name ?? hostname());
   try {
@@ -104,6 +116,7 @@ async function connectToCluster(
       checkApp: () => hosts.check(),
       formats: hosts,
       closed: async () => {
+        closed();
         hosts.close();
         await cluster.close();
       },

@@ -1,6 +1,15 @@
 /** Makes an app on a cluster before its first host does. */
 import { hostname } from "node:os";
-import { type App, checkName, checkOptions, insist, makeIds, openApp, optionError } from "@dormouse/core/protocol";
+import {
+  type App,
+  checkName,
+  checkOptions,
+  insist,
+  makeIds,
+  openApp,
+  optionError,
+  probeStore,
+} from "@dormouse/core/protocol";
 import { realClock, realEntropy } from "@dormouse/local";
 import type { ConnectOptions } from "./connect.ts";
 import { clusterOf, openCluster } from "./drivers.ts";
@@ -23,7 +32,7 @@ export interface CreatedApp {
  * Makes an app on a cluster: its settings on the store, a stream for each partition. Of one that is there, streams that
  * are missing are made; nothing else changes. Hosts make it too: this is for those that come before them.
  *
- * @throws DormouseError `invalid` (`app.mismatch`: it has another number of partitions; `option.invalid`: no mailbox or no
+ * @throws DormouseError `invalid` (`app.mismatch`: it has another number of partitions; `store.unfit`; `option.invalid`: no mailbox or no
  * store is named, or no app may have so many partitions; what NATS and the store refuse); `unavailable`.
  * @example
  * ```ts
@@ -42,6 +51,8 @@ export async function createApp(options: CreateAppOptions): Promise<CreatedApp> 
     const { store, mailbox } = cluster.ports(name);
     return await withStore(store, async (world) => {
       const birth = makeIds({ clock: realClock, entropy: realEntropy })();
+      // Every host would refuse a store that is not fit, and two who make an app on one would both believe they had.
+      await probeStore(world, birth);
       const app = await openApp(world, { name, birth, partitions, partitionsDefault: partitionsOfCluster });
       await insist(world, () => mailbox.create(app.partitions));
       return { app, isNew: app.birth === birth };

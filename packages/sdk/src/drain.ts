@@ -1,7 +1,7 @@
 /**
  * One host that is to leave, asked and followed until it is gone.
  *
- * Q1  A host is gone when it serves nothing any more and has said that it ended, never for silence alone.
+ * Q1  A host is gone when it serves nothing any more and its process is known to have ended, never for silence alone.
  */
 import { DormouseError, type HostStatus } from "@dormouse/core";
 import { type App, type Duration, parseDuration, requestHost } from "@dormouse/core/protocol";

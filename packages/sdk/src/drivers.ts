@@ -35,7 +35,7 @@ const folderDefault = "file:./.dormouse";
 export function placeOf({ mailbox, store, nats, s3 }: Places): Place {
   const isBucket = typeof store === "string" && store.startsWith("s3://");
   if (mailbox === undefined) {
-    if (isBucket) throw mailboxUrl("a bucket goes with a mailbox on NATS; name it too", mailbox);
+    if (isBucket) throw mailboxUrl("a bucket goes with a mailbox on NATS; name it too", "none");
     if (nats !== undefined || s3 !== undefined) throw optionError("nats and s3 go with a mailbox on NATS", nats ?? s3);
     return { kind: "folder", path: folderOf(store) };
   }
@@ -121,9 +121,13 @@ export class Cluster {
   ports(app: string): Ports {
     const store = this.store(app);
     if (store === undefined) throw optionError("name a store too, such as s3://bucket/prefix", undefined);
+    const nats = this.#nats;
     const elsewhere = (other: string): Elsewhere => ({
       store: this.store(other) ?? store,
-      mailbox: this.#nats.mailbox(other),
+      // Only of an app that was found: names that agents misspell would gather in the connection.
+      get mailbox() {
+        return nats.mailbox(other);
+      },
     });
     return { ...this.clientPorts(app), store, elsewhere };
   }

@@ -20,6 +20,7 @@ import {
   requestHost,
 } from "@dormouse/core/protocol";
 import type { Member, MemberState, ObjectStore, Ports } from "@dormouse/core/ports";
+import { onAbort } from "./caller-signal.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { askMs, drainHost, type DrainOptions } from "./drain.ts";
 import { clusterOf, openCluster } from "./drivers.ts";
@@ -108,9 +109,13 @@ export async function connectOperator(options: ConnectOptions): Promise<Operator
   try {
     const ports = cluster.clientPorts(name);
     const app = await appOfCluster(cluster, ports.membership, name);
-    const operator = makeOperator({ app, ports, store: cluster.store(name), closed: () => cluster.close() });
-    options.signal?.addEventListener("abort", () => void operator.close(), { once: true });
-    return operator;
+    options.signal?.throwIfAborted();
+    const letGo = onAbort(options.signal, () => cluster.close());
+    const closed = async (): Promise<void> => {
+      letGo();
+      await cluster.close();
+    };
+    return makeOperator({ app, ports, store: cluster.store(name), closed });
   } catch (error) {
     await cluster.close();
     throw error;

@@ -8,9 +8,10 @@ import {
   startIncarnation,
 } from "@dormouse/core";
 import { checkName, checkOptions, optionError } from "@dormouse/core/protocol";
-import type { Ports } from "@dormouse/core/ports";
+import { DormouseError, type Ports } from "@dormouse/core/ports";
 import { type Client, makeClient } from "@dormouse/client";
 import { openHostFolder } from "@dormouse/local";
+import { onAbort } from "./caller-signal.ts";
 import { openCluster, placeOf, type Places } from "./drivers.ts";
 import { type Lives, runLives } from "./lives.ts";
 import { sayProblem } from "./problems.ts";
@@ -108,7 +109,7 @@ async function openWorld(options: HostOptions, app: string, name: string): Promi
     return { ports: folder.ports, partitionsDefault: partitionsOfFolder, close: () => folder.close() };
   }
   if (place.bucket === undefined)
-    throw optionError("a host on NATS needs a store, such as s3://bucket/prefix", undefined);
+    throw new DormouseError("invalid", "option.invalid", "a host on NATS needs a `store`, such as s3://bucket/prefix");
   checkName("app", app);
   const cluster = await openCluster(place, options, name);
   return { ports: cluster.ports(app), partitionsDefault: partitionsOfCluster, close: () => cluster.close() };
@@ -131,14 +132,8 @@ function runHost(lives: Lives, world: World, signal: AbortSignal | undefined): H
     await lives.drain().catch(() => undefined);
     await ended;
   };
-  if (signal === undefined) {
-    const stopListening = drainOnSignals(drain);
-    ended.catch(() => undefined).finally(stopListening);
-  } else {
-    const aborted = (): void => void drain().catch(() => undefined);
-    if (signal.aborted) aborted();
-    else signal.addEventListener("abort", aborted, { once: true });
-  }
+  const stopListening = signal === undefined ? drainOnSignals(drain) : onAbort(signal, drain);
+  ended.catch(() => undefined).finally(stopListening);
   return {
     client,
     get incarnation() {

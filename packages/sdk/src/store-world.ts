@@ -15,13 +15,20 @@ export interface StoreWorld {
 /** How long a store may fail to answer, in milliseconds. */
 const patienceMs = 10_000;
 
+/** The longest that `setInterval` keeps. */
+const intervalMsMax = 2_147_483_647;
+
 /** Uses a store with patience. Core tells a host's story when that is at its end; here the store's own is told. */
 export async function withStore<T>(store: ObjectStore, use: (world: StoreWorld) => Promise<T>): Promise<T> {
   const { signal } = new AbortController();
+  // Between two tries nothing else may: a clock's timers do not, nor do a store's idle connections.
+  const keepsProcess = setInterval(() => undefined, intervalMsMax);
   try {
     return await use({ store, clock: realClock, entropy: realEntropy, signal, patience: { ms: patienceMs } });
   } catch (error) {
     const isGivenUp = error instanceof DormouseError && error.code === "host.gave-up";
     throw isGivenUp && error.cause instanceof DormouseError ? error.cause : error;
+  } finally {
+    clearInterval(keepsProcess);
   }
 }

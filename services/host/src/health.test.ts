@@ -1,20 +1,10 @@
 /** What an orchestrator and a scraper are answered. Method: a real server on a free port, asked by fetch. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Health, serveHealth } from "./health.ts";
 import type { HostStatus } from "@dormouse/sdk";
+import { type Health, serveHealth } from "./health.ts";
+import { starting } from "./starting.ts";
 
-const running: HostStatus = {
-  state: "running",
-  incarnation: "01",
-  name: "one",
-  isReady: true,
-  reason: undefined,
-  partitions: { owned: 8, wanted: 8, total: 8 },
-  agents: 0,
-  effects: 0,
-  quarantined: 0,
-  shelved: 0,
-};
+const running: HostStatus = { ...starting("one"), state: "running", isReady: true, reason: undefined };
 
 let status: HostStatus = running;
 let health: Health;
@@ -43,6 +33,15 @@ test("metrics are text as Prometheus reads it", async () => {
   const response = await fetch(`${health.url}/metrics`);
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   expect(await response.text()).toBe("dormouse_ready 1\n");
+});
+
+test("metrics that cannot be told are an answer, and end nothing", async () => {
+  const broken = { ...options, metrics: () => Promise.reject(new Error("it has a secret")) };
+  await using other = await serveHealth(broken);
+  const response = await fetch(`${other.url}/metrics`);
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain("secret");
+  expect((await fetch(`${other.url}/live`)).status).toBe(200);
 });
 
 test("HEAD is answered as GET, without a body", async () => {

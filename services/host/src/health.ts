@@ -43,10 +43,15 @@ export async function serveHealth(options: HealthOptions): Promise<Health> {
       keepAliveTimeout: idleMsMax,
       connectionsCheckingInterval: 1_000,
     },
-    (request, response) => void respond(options, request, response),
+    (request, response) => {
+      // What cannot be told ends the request, and not the host.
+      respond(options, request, response).catch(() => response.destroy());
+    },
   );
   server.maxConnections = connectionsMax;
   await listen(server, options.listen);
+  // A connection that cannot be accepted, for lack of file handles, is nobody's end.
+  server.on("error", () => undefined);
   const { address, family, port } = server.address() as AddressInfo;
   return {
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}`,
@@ -80,7 +85,9 @@ async function respond(options: HealthOptions, request: IncomingMessage, respons
   if (request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined) {
     response.setHeader("connection", "close");
   }
-  const { code, type, text } = await answerOf(options, request);
+  const { code, type, text } = await answerOf(options, request).catch(() =>
+    json(500, { error: "it cannot be told now" }),
+  );
   response.writeHead(code, {
     "content-type": type,
     "content-length": Buffer.byteLength(text),

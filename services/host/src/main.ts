@@ -21,6 +21,7 @@ import { helpText } from "./help.ts";
 import { errorFields, Log } from "./log.ts";
 import { openLogOutput } from "./log-output.ts";
 import { Metrics } from "./metrics.ts";
+import { starting } from "./starting.ts";
 
 /** Resolves with the exit code. */
 async function main(line: readonly string[]): Promise<number> {
@@ -95,22 +96,6 @@ async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
   });
   await started.ended;
   log.say("info", "the host has drained");
-}
-
-/** Of a host that is not there yet. */
-function starting(name: string): HostStatus {
-  return {
-    state: "starting",
-    incarnation: "",
-    name,
-    isReady: false,
-    reason: "the host is starting",
-    partitions: { owned: 0, wanted: 0, total: 0 },
-    agents: 0,
-    effects: 0,
-    quarantined: 0,
-    shelved: 0,
-  };
 }
 
 /** `undefined` if it was told to end before it had begun. */

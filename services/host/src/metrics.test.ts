@@ -1,20 +1,17 @@
 /** What observed events count for, what a status shows, and that `docs/metrics.md` lists exactly what there is. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Observed, Partition } from "@dormouse/sdk";
+import type { HostStatus, Observed, Partition } from "@dormouse/sdk";
 import { expect, test } from "vitest";
-import type { HostStatus } from "@dormouse/sdk";
 import { Metrics } from "./metrics.ts";
+import { starting } from "./starting.ts";
 
 const partition = 0 as Partition;
 const error = { name: "Error", message: "broken" };
 
 const running: HostStatus = {
-  state: "running",
-  incarnation: "01",
-  name: "one",
+  ...starting("one"),
   isReady: true,
-  reason: undefined,
   partitions: { owned: 3, wanted: 4, total: 8 },
   agents: 5,
   effects: 6,

@@ -48,7 +48,7 @@ export class Metrics {
     this.#effectsStarted = this.#ofTypes("dormouse_effects_started_total", "Attempts at effects that began");
     this.#effectsEnded = this.#ofTypesAndOutcomes("dormouse_effects_ended_total", "Attempts at effects that ended");
     this.#quarantined = this.#ofTypes("dormouse_quarantines_total", "Agents that were set aside here");
-    this.#activations = this.#counter("dormouse_activations_total", "Agents taken into memory");
+    this.#activations = this.#counter("dormouse_activations_total", "Agents read into memory again");
     this.#passivations = this.#counter("dormouse_passivations_total", "Agents that left memory");
     this.#records = this.#counter("dormouse_records_total", "Journal records written");
     this.#entries = this.#counter("dormouse_record_entries_total", "Entries in them");
@@ -67,7 +67,7 @@ export class Metrics {
     this.#gauge("dormouse_agents", "Agents in memory", () => status().agents);
     this.#gauge("dormouse_effects_running", "Effects that run now", () => status().effects);
     this.#gauge("dormouse_agents_quarantined", "Agents set aside", () => status().quarantined);
-    this.#gauge("dormouse_messages_shelved", "Messages kept for agents set aside", () => status().shelved);
+    this.#gauge("dormouse_messages_shelved", "Messages kept for agents that cannot step", () => status().shelved);
     const labelNames = ["version", "app"];
     const info = new Gauge({ name: "dormouse_host_info", help: "1", labelNames, registers: [this.registry] });
     info.set({ version, app }, 1);

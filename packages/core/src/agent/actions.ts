@@ -9,6 +9,7 @@ import type {
   ParameterizedObject,
   Snapshot,
 } from "xstate";
+import { DormouseError } from "./errors.ts";
 import { checkName, checkUserKey, fullAddress, makeAddress, parseReference } from "./address.ts";
 import { AgentRef } from "./agent-ref.ts";
 import { currentStep, type Message, type MessageId } from "./current-step.ts";
@@ -119,12 +120,25 @@ export function ref(
   options: RefOptions = {},
 ): RemoteRef<AnyEventObject> {
   if (typeof target === "string") return asRemote(new AgentRef(parseReference(target)));
+  // `message().from` is undefined where a client sent the event, and types are silent after a `!`.
+  if (!isDefinition(target)) throw addressMissing(target);
   checkOptions("ref", options, ["app"]);
   checkUserKey(key);
   const address = makeAddress(target.type, key);
   if (options.app === undefined) return asRemote(new AgentRef(address));
   checkName("app", options.app);
   return asRemote(new AgentRef(fullAddress(options.app, address)));
+}
+
+function isDefinition(target: unknown): boolean {
+  return typeof target === "object" && target !== null && "type" in target;
+}
+
+function addressMissing(target: unknown): DormouseError {
+  const text =
+    "ref takes a definition or an address, and this is neither; an event that a client sent has no `message().from`: " +
+    `given=${typeof target}`;
+  return new DormouseError("invalid", "address.invalid", text);
 }
 
 export interface RefOptions {

@@ -2,7 +2,8 @@
 import { createMachine } from "xstate";
 import { expect, test } from "vitest";
 import { ref } from "./actions.ts";
-import { agent, parseDuration } from "./definition.ts";
+import { agent } from "./definition.ts";
+import { parseDuration } from "./duration.ts";
 import { DormouseError } from "./errors.ts";
 
 const machine = createMachine({});
@@ -56,4 +57,8 @@ test("a ref names an agent, by definition or by address, and refuses what is non
   expect(() => ref(counter, "~child")).toThrow(expect.objectContaining({ code: "key.reserved" }));
   expect(() => ref(counter, "")).toThrow(expect.objectContaining({ code: "key.invalid" }));
   expect(() => ref("counter")).toThrow(expect.objectContaining({ code: "address.invalid" }));
+  const from: string | undefined = [""].at(1); // as \`message().from\` is where a client sent the event
+  expect(() => ref(from!)).toThrow(
+    expect.objectContaining({ code: "address.invalid", message: expect.stringContaining("message().from") as string }),
+  );
 });

@@ -22,12 +22,22 @@ export const batchBytesMax: number = 262_144;
 /** What the open record may hold before the mailbox is given no more credit. */
 export const creditEntriesMax: number = 1_000;
 export const creditBytesMax: number = 1_048_576;
+/** What a partition may have read of its mailbox that made no entry before it settles, to trim: a quarter of the smallest one. */
+export const mailboxBytesIdleMax: number = 1_048_576;
+/** What a stream keeps around each message, about. */
+export const mailboxMessageBytes: number = 64;
 /** Microsteps of one step: `raise` and `always` loops end here. */
 export const stepIterationsMax: number = 1_000;
 /** What one step may ask for. */
 export const waysOutMax: number = 10_000;
 /** Partitions of an app. */
 export const partitionsMax: number = 4_096;
+/** Events that an agent keeps for durable functions that have not asked for them. */
+export const keptEventsMax: number = 1_000;
+/** Checkpoints of a durable function since it began or was restarted. */
+export const checkpointsMax: number = 10_000;
+/** Calls of a durable function that are open at once. */
+export const openCallsMax: number = 1_000;
 /** Nesting of a value. Deeper ones overflow the stack of some codec. */
 export const valueDepthMax: number = 256;
 /** Idempotency keys that one agent remembers, and how long. */

@@ -2,6 +2,7 @@
 import type { Address } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
+import type { Answer } from "../step/state.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { bytesAtMost } from "./codec/size.ts";
@@ -87,6 +88,17 @@ export type Body =
         | { readonly kind: "error"; readonly error: unknown }
         | { readonly kind: "snapshot"; readonly snapshot: unknown };
     }
+  /** To a durable function of the agent, which had asked. */
+  | {
+      readonly kind: "answer";
+      /** The function's address. */
+      readonly effect: string;
+      readonly round: number;
+      readonly place: number;
+      readonly answer: Answer;
+    }
+  /** A value for the wait that a token names, by the secret in it. */
+  | { readonly kind: "respond"; readonly secret: string; readonly value: unknown }
   /** From a parent: the child ends. */
   | { readonly kind: "stop"; readonly parent: Address }
   | { readonly kind: "command"; readonly command: "terminate" | "remove" | "resume" | "skip" };
@@ -152,6 +164,10 @@ function isBody(body: Record<string, unknown>): boolean {
         isObject(body["news"]) &&
         ["done", "error", "snapshot"].includes(String(body["news"]["kind"]))
       );
+    case "answer":
+      return isText(body["effect"]) && isNumber(body["round"]) && isNumber(body["place"]) && isAnswer(body["answer"]);
+    case "respond":
+      return isText(body["secret"]);
     case "stop":
       return typeof body["parent"] === "string";
     case "command":
@@ -159,6 +175,13 @@ function isBody(body: Record<string, unknown>): boolean {
     default:
       return false;
   }
+}
+
+function isAnswer(value: unknown): boolean {
+  if (!isObject(value) || !isNumber(value["seq"])) return false;
+  return (
+    value["ok"] === true || (value["ok"] === false && isObject(value["error"]) && isText(value["error"]["message"]))
+  );
 }
 
 export function isParentLink(value: unknown): value is ParentLink {

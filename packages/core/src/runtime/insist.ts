@@ -33,7 +33,8 @@ export interface Patience {
 }
 
 const pauseMsMin = 20;
-const pauseMsMax = 5_000;
+/** Longer would be added to every outage: what fails at once is cheap to try, what does not takes its own time. */
+const pauseMsMax = 1_000;
 const failingMsMin = 1_000;
 
 /** Resolves after `delayMs`, or at once when the host ends. */

@@ -105,7 +105,8 @@ function sealedError(incarnation: string, n: number): DormouseError {
  */
 export async function sealJournal(world: World, incarnation: string, from: number, by: string): Promise<number> {
   const seal = encodeSeal({ by, nonce: world.entropy.bytes(16) }, world.formats.writes);
-  let n = Math.max(from, (await readTrimMark(world, incarnation)).below, await lastListed(world, incarnation));
+  const [mark, last] = await Promise.all([readTrimMark(world, incarnation), lastListed(world, incarnation)]);
+  let n = Math.max(from, mark.below, last);
   for (;;) {
     const name = recordKey(incarnation, n);
     const written = await write(world, name, seal, { if: "absent" });
@@ -142,13 +143,12 @@ async function lastListed(world: World, incarnation: string): Promise<number> {
  * @throws DormouseError `corrupt`, naming the object: what it held nobody can know, so its partitions stop.
  */
 export async function readTail(
-  world: World,
   incarnation: string,
   from: number,
   end: number,
   objects: RecordObjects,
 ): Promise<readonly JournalRecord[] | undefined> {
-  const { below } = await readTrimMark(world, incarnation);
+  const below = await objects.trimmedBelow(incarnation);
   const numbers = Array.from({ length: Math.max(0, end - Math.max(from, below)) }, (_, i) => Math.max(from, below) + i);
   const records: JournalRecord[] = [];
   let previous: Uint8Array | undefined;
@@ -171,10 +171,14 @@ interface ReadRecord {
   readonly hash: Uint8Array;
 }
 
-/** Records read and decoded once for all the partitions of one takeover: each holds parts of many. */
+/**
+ * Records read and decoded once for all the partitions of one takeover: each holds parts of many. And trim marks: one that
+ * has risen since only means that a record is found missing.
+ */
 export class RecordObjects {
   readonly #world: World;
   readonly #read = new Map<string, Promise<ReadRecord | undefined>>();
+  readonly #marks = new Map<string, Promise<FoundTrimMark>>();
 
   constructor(world: World) {
     this.#world = world;
@@ -189,6 +193,12 @@ export class RecordObjects {
     return record;
   }
 
+  async trimmedBelow(incarnation: string): Promise<number> {
+    const mark = this.#marks.get(incarnation) ?? readTrimMark(this.#world, incarnation);
+    this.#marks.set(incarnation, mark);
+    return (await mark).below;
+  }
+
   async #get(name: string): Promise<ReadRecord | undefined> {
     const object = await insist(this.#world, () => this.#world.store.get(name));
     if (object === undefined) return undefined;
@@ -199,6 +209,7 @@ export class RecordObjects {
   /** One that was missing may be there after its owner is sealed: read it anew. */
   forget(): void {
     this.#read.clear();
+    this.#marks.clear();
   }
 }
 

@@ -28,22 +28,15 @@ import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage, SentTo } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
+import type { CallNews } from "../step/durable.ts";
 import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
 import { foldPosition } from "../step/fold.ts";
 import { asDurable, inputOf } from "../step/input.ts";
 import { type Known, newerState, type Registry } from "../step/registry.ts";
 import { restorer } from "../step/restore.ts";
-import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
-import {
-  answerTo,
-  type EffectResult,
-  type InlineAction,
-  type Outcome,
-  type StepInput,
-  type Stepped,
-  takeStep,
-} from "../step/step.ts";
+import { type AgentState, earliestDue, type EffectResult, isBusy } from "../step/state.ts";
+import { answerTo, type InlineAction, type Outcome, type StepInput, type Stepped, takeStep } from "../step/step.ts";
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
 import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
@@ -51,7 +44,7 @@ import { Entries, entryBytes } from "./entries.ts";
 import { pause, type World } from "./insist.ts";
 import { readRaw } from "./raw.ts";
 import type { QuarantineView, Readable } from "./reads.ts";
-import { Reader, type Ticket } from "./reader.ts";
+import { type Opening, Reader, type Ticket } from "./reader.ts";
 import type { OtherApps } from "./other-apps.ts";
 import type { EffectCall, Effects } from "./release/effect.ts";
 import type { Lost } from "./release/routes.ts";
@@ -65,6 +58,8 @@ export interface PartitionOptions {
   readonly epoch: number;
   readonly state: PartitionState;
   readonly tails: Map<Address, Entry[]>;
+  /** Of a reader from its position on. */
+  readonly opening: Opening;
   /** Its signal is the partition's own. */
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -104,6 +99,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   /** Whether all that was in the mailbox when this owner began was handed out. */
   #isCaughtUp = false;
   #standsStill: DormouseError | undefined;
+  readonly #closed = Promise.withResolvers<void>();
 
   constructor(options: PartitionOptions) {
     this.#options = options;
@@ -133,6 +129,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
       forget: (activation) => this.#forget(activation),
       resumeWork: (agent) => this.#resumeWork(agent),
+      unstick: (activation, id) => this.#stepLocal(activation, { kind: "unstick", id }),
       alone: (agent, id, work) => this.#alone(agent, id, work),
     });
     this.#reader = new Reader(
@@ -156,6 +153,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         waits: () => this.#started?.(),
       },
       this.state.position,
+      options.opening,
     );
   }
 
@@ -183,6 +181,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   close(): void {
     this.stop();
     this.#entries.close();
+    this.#closed.resolve();
     this.#options.effects.abort(this.partition);
   }
 
@@ -196,8 +195,14 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return this.#entries.unsettled;
   }
 
+  /** Whether its mailbox holds so much that made no entry that it is to be settled for the sake of the trim. */
+  get isMailboxGrown(): boolean {
+    return this.#reader.isGrown(this.entriesUnsettled > 0);
+  }
+
   settledUpToNow(): void {
     this.#entries.settledUpToNow();
+    this.#reader.settledUpToNow();
   }
 
   quarantined(): readonly QuarantineView[] {
@@ -379,14 +384,15 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   }
 
   #alone(agent: Address, id: string, work: Work): Lone {
-    const run = (): Promise<void> =>
+    const done = (): Promise<void> =>
       new Promise((resolve) => {
         this.activations.use(agent, async (activation) => {
           if (!this.#entries.isClosed) await work(activation);
           resolve();
         });
       });
-    return { partition: this, agent, id, run };
+    // An agent that is being loaded when its partition is given up never is: all other work would wait for it.
+    return { partition: this, agent, id, run: () => Promise.race([done(), this.#closed.promise]) };
   }
 
   #use(agent: Address, work: Work): boolean {
@@ -654,6 +660,11 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#local(agent, `${address}/result`, { kind: "effect", address, attempt, result: durable });
   }
 
+  /** A durable function of one of our agents tells of its calls: a message of the agent to itself. */
+  effectTells({ agent, address, effect }: EffectCall, calls: readonly CallNews[]): void {
+    this.#local(agent, `${address}/calls`, { kind: "calls", address, attempt: effect.attempt, calls });
+  }
+
   /**
    * A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. Not on a
    * host that lacks the sender's code, nor when the partition was given up while it was loaded: the next owner tells (P4).
@@ -739,8 +750,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#do(agent, `${agent}/resumed`, async (activation) => {
       if (activation.state === undefined) return;
       // Not of what a kept message asked for since: that begins by itself.
-      for (const [address, { attempt }] of Object.entries(activation.state.effects)) {
-        const isFound = activation.effectsFound[address]?.attempt === attempt;
+      for (const [address, { attempt, durable }] of Object.entries(activation.state.effects)) {
+        const isFound = activation.effectsFound[address]?.attempt === attempt && durable?.rest === undefined;
         if (isFound) this.#stepLocal(activation, { kind: "attempt", address });
       }
       this.#runOwed(activation);

@@ -6,15 +6,16 @@
  * Called by partition: `read`, `decided`, `position`.
  *
  * R1  A message is consumed when each of its envelopes is decided; the position never speaks of one that is not (D4).
- * R2  Every reader starts behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and
- *     issued the same numbers again shows by its anchor (DESIGN.md section 6).
+ * R2  Every reader begins behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and
+ *     issued the same numbers again shows by its anchor (DESIGN.md section 6). Both are on their way at once, since each
+ *     takes its time; nothing is asked of the reader before the barrier is there.
  * R3  A raw publish has no number but its place: what was consumed of the stream before it went backwards is kept until
  *     it is read again up to the barrier, so that it is not taken twice (D4).
  * R4  No more is read while the open record is full or too much is undecided: back-pressure instead of memory.
  */
 import type { Partition } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { creditEntriesMax } from "../agent/limits.ts";
+import { creditEntriesMax, mailboxBytesIdleMax, mailboxMessageBytes } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { type Consumed, isConsumed, type Position } from "../format/partition.ts";
 import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
@@ -41,6 +42,28 @@ export interface ReaderOptions {
   readonly waits: () => void;
 }
 
+/** A reader and the barrier before it (R2). */
+export interface Opening {
+  readonly from: number;
+  readonly reader: MailboxReader;
+  /** `undefined` when no answer came: another is needed. */
+  readonly barrier: Promise<Place | undefined>;
+}
+
+/** Whoever is about to own a partition may begin so, once nobody else consumes any of it. */
+export function openReader(world: World, mailbox: Mailbox, partition: Partition, position: From): Opening {
+  const from = fromOf(position);
+  const barrier = mailbox.barrier(partition, newBarrier(world)).catch(() => undefined);
+  return { from, reader: mailbox.read(partition, from), barrier };
+}
+
+type From = Pick<Position, "anchor" | "upTo">;
+
+/** The anchor or the lowest gap. */
+function fromOf({ anchor, upTo }: From): number {
+  return Math.min(anchor?.sequence ?? Infinity, upTo + 1);
+}
+
 /** A message that was handed out, until each of its parts is decided. */
 export interface Ticket {
   readonly sequence: number;
@@ -64,18 +87,38 @@ export class Reader {
   #window: Ticket[] = [];
   /** Parts of messages that were handed out. */
   #undecided = 0;
+  /** Of messages handed out since the last settle, as the mailbox keeps them; of these, those without parts. */
+  #bytesTaken = 0;
+  #bytesPassed = 0;
   #waiter: (() => void) | undefined;
+  #opening: Opening | undefined;
   #reader: MailboxReader | undefined;
   #isStopped = false;
 
-  constructor(options: ReaderOptions, position: Position) {
+  /** @param opening - Of a reader from this position. */
+  constructor(options: ReaderOptions, position: Position, opening: Opening) {
     this.#options = options;
+    this.#opening = opening;
+    this.#reader = opening.reader;
     this.#stream = position.stream;
     this.#epoch = position.epoch;
     this.#upTo = position.upTo;
     this.#anchor = position.anchor;
     this.#before = position.before ?? [];
     this.#start = position;
+  }
+
+  /**
+   * Whether so much of the mailbox was read since the last settle that it is to be trimmed: of messages without parts, or
+   * of all where none made an entry.
+   */
+  isGrown(hasEntries: boolean): boolean {
+    return (hasEntries ? this.#bytesPassed : this.#bytesTaken) >= mailboxBytesIdleMax;
+  }
+
+  settledUpToNow(): void {
+    this.#bytesTaken = 0;
+    this.#bytesPassed = 0;
   }
 
   /** Reads until the host ends or `stop` is called. */
@@ -103,6 +146,9 @@ export class Reader {
   expect(message: MailboxMessage, count: number): Ticket {
     const ticket = { sequence: message.sequence, at: message.at, epoch: this.#epoch, left: count };
     this.#window.push(ticket);
+    const bytes = message.bytes.length + mailboxMessageBytes;
+    this.#bytesTaken += bytes;
+    if (count === 0) this.#bytesPassed += bytes;
     this.#undecided += count;
     if (count === 0) this.#consumed(ticket);
     return ticket;
@@ -164,26 +210,41 @@ export class Reader {
 
   async #readBehindBarrier(): Promise<void> {
     const { world, mailbox, partition } = this.#options;
-    const bytes = newBarrier(world);
-    let isAgain = false;
-    const barrier = await insist(world, async () => {
-      // It may be the stream itself that is gone.
-      if (isAgain) await mailbox.create(partition + 1);
-      isAgain = true;
-      return mailbox.barrier(partition, bytes);
-    });
+    const opening = this.#opening ?? openReader(world, mailbox, partition, this.#place());
+    this.#opening = undefined;
+    this.#reader = opening.reader;
+    const barrier = (await opening.barrier) ?? (await this.#barrierAgain());
     const isOther = this.#stream !== "" && barrier.stream !== this.#stream;
     const newest = Math.max(this.#anchor?.sequence ?? 0, this.#window.at(-1)?.sequence ?? 0);
     if (isOther) this.#regress(barrier, "the stream is another");
     else if (barrier.sequence <= newest) this.#regress(barrier, "the stream issues numbers again");
     this.#stream = barrier.stream;
-    if (!this.#isStopped) await this.#readFrom(barrier);
+    if (this.#isStopped) return;
+    const from = fromOf(this.#place());
+    // It went backwards: this one would pass over what was put in anew.
+    if (from < opening.from) {
+      opening.reader.close();
+      this.#reader = mailbox.read(partition, from);
+    }
+    await this.#readOn(this.#reader, barrier);
   }
 
-  async #readFrom(barrier: Place): Promise<void> {
-    const { mailbox, partition, take, caughtUp } = this.#options;
-    const from = Math.min(this.#anchor?.sequence ?? Infinity, this.#upTo + 1);
-    this.#reader = mailbox.read(partition, from);
+  #place(): From {
+    return { anchor: this.#anchor, upTo: this.#upTo };
+  }
+
+  #barrierAgain(): Promise<Place> {
+    const { world, mailbox, partition } = this.#options;
+    const bytes = newBarrier(world);
+    return insist(world, async () => {
+      // It may be the stream itself that is gone.
+      await mailbox.create(partition + 1);
+      return mailbox.barrier(partition, bytes);
+    });
+  }
+
+  async #readOn(reader: MailboxReader, barrier: Place): Promise<void> {
+    const { take, caughtUp } = this.#options;
     let isAnchorSeen = this.#anchor === undefined;
     let isBehind = true;
     // What comes from a gap before the anchor waits until the anchor is seen where it was: taken out of a stream that
@@ -192,7 +253,7 @@ export class Reader {
     try {
       for (;;) {
         if (!this.#hasCredit()) await this.#credit();
-        for (const message of await this.#reader.next(creditEntriesMax)) {
+        for (const message of await reader.next(creditEntriesMax)) {
           held.push(message);
           if (!isAnchorSeen && message.sequence < (this.#anchor?.sequence ?? 0)) continue;
           if (!isAnchorSeen) this.#checkAnchor(message, barrier);
@@ -217,7 +278,7 @@ export class Reader {
         }
       }
     } finally {
-      this.#reader.close();
+      reader.close();
     }
   }
 

@@ -47,8 +47,10 @@ interface Flight {
   result: Acceptance | DormouseError | undefined;
 }
 
+/** What one that was given up tells. */
+const nobodyWaits = (): void => undefined;
 const pauseMsMin = 20;
-const pauseMsMax = 2_000;
+const pauseMsMax = 1_000;
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -88,10 +90,16 @@ export class Publisher {
     const pending = this.#pending[index];
     if (pending === undefined) return;
     pending.done(why);
-    pending.done = () => undefined;
-    if (index > 0) return;
-    this.#pending.shift();
-    if (this.#sent > 0) this.#sent -= 1;
+    pending.done = nobodyWaits;
+    if (index === 0) this.#dropGivenUp();
+  }
+
+  /** Those that were given up and stayed for the sake of the lowest go with it: else they would hold up those above. */
+  #dropGivenUp(): void {
+    while (this.#pending[0]?.done === nobodyWaits) {
+      this.#pending.shift();
+      if (this.#sent > 0) this.#sent -= 1;
+    }
   }
 
   #schedule(): void {

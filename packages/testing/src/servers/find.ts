@@ -1,7 +1,7 @@
 /**
  * Where servers for tests are found: an environment variable, PATH, `.cache/bin`, a container engine, in this order.
  *
- * Leaves to others: starting what was found (`nats.ts`, `s3.ts`), and what a test does when nothing was (`require.ts`).
+ * Leaves to others: starting what was found (`nats.ts`, `s3.ts`), and what a test does when nothing was (`missing.ts`).
  */
 import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";

@@ -23,12 +23,19 @@ export interface NatsOptions {
    * cluster are set already. Default: nothing.
    */
   readonly config?: string;
+  /**
+   * Whether the servers of a cluster tell clients of each other, so that a client of one goes on with another; not for
+   * proxies, which such a client leaves behind. Default: false.
+   */
+  readonly advertise?: boolean;
   /** What to start. Default: what `findNats` finds. */
   readonly found?: Found;
 }
 
 /** One server of `startNats`. */
 export interface NatsServer {
+  /** As NATS calls it, `n1`, `n2`, `n3`; `undefined` of one that ran before. */
+  readonly name: string | undefined;
   /** `nats://127.0.0.1:…`, the same after a restart. */
   readonly url: string;
   /** `undefined` while it does not run, and for a server that ran before. */
@@ -99,7 +106,7 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
 function running(urls: readonly string[], { servers = 1, config }: NatsOptions): Nats {
   if (urls.length < servers || config !== undefined) throw notOurs("it is used as it is, and cannot be configured");
   const refuse = (): Promise<never> => Promise.reject(notOurs("it cannot be killed or started"));
-  const all = urls.map((url) => ({ url, pid: undefined, kill: refuse, start: refuse }));
+  const all = urls.map((url) => ({ name: undefined, url, pid: undefined, kill: refuse, start: refuse }));
   return { urls, servers: all, close: nothing, [Symbol.asyncDispose]: nothing };
 }
 
@@ -121,7 +128,8 @@ interface Cluster {
   readonly close: () => Promise<void>;
 }
 
-async function asProcesses(program: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asProcesses(program: string, options: NatsOptions): Promise<Cluster> {
+  const { servers = 1 } = options;
   const names = namesOf(servers);
   const ports = await freePorts(3 * servers);
   const routes = ports.slice(2 * servers).map((port) => `nats://127.0.0.1:${port}`);
@@ -133,13 +141,14 @@ async function asProcesses(program: string, { servers = 1, config = "" }: NatsOp
       args: (folder) => ["--config", join(folder, "server.conf")],
     });
     const own = { name, host: "127.0.0.1", clientPort, monitorPort, routePort, routes, store: runner.folder };
-    await writeFile(join(runner.folder, "server.conf"), configuration(own, config));
+    await writeFile(join(runner.folder, "server.conf"), configuration(own, options));
     members.push({ name, clientPort, monitorPort, runner });
   }
   return { members, close: nothing };
 }
 
-async function asContainers(image: string, { servers = 1, config = "" }: NatsOptions): Promise<Cluster> {
+async function asContainers(image: string, options: NatsOptions): Promise<Cluster> {
+  const { servers = 1 } = options;
   const names = namesOf(servers);
   const ports = await freePorts(2 * servers);
   const network = await ContainerNetwork.open();
@@ -147,7 +156,7 @@ async function asContainers(image: string, { servers = 1, config = "" }: NatsOpt
   const members = names.map((name, index): Member => {
     const [clientPort = 0, monitorPort = 0] = [ports[index], ports[servers + index]];
     const inside = { clientPort: 4222, monitorPort: 8222, routePort: 6222 };
-    const text = configuration({ name, host: "0.0.0.0", ...inside, routes, store: "/tmp/jetstream" }, config);
+    const text = configuration({ name, host: "0.0.0.0", ...inside, routes, store: "/tmp/jetstream" }, options);
     const runner = network.container(image, {
       name,
       command: ["--config", "/tmp/server.conf"],
@@ -177,17 +186,16 @@ interface Place {
 }
 
 /** JSON's strings and lists are those of the server's own language. */
-function configuration(place: Place, more: string): string {
+function configuration(place: Place, { config = "", advertise = false }: NatsOptions): string {
   const { name, host, clientPort, monitorPort, routePort, routes, store } = place;
-  // Clients keep to the URLs they were given: addresses of a cluster's inside would lead around a proxy.
-  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: true, pool_size: ${routesPooled}, routes: ${JSON.stringify(routes)} }`;
+  const cluster = `cluster { name: test, listen: "${host}:${routePort}", no_advertise: ${!advertise}, pool_size: ${routesPooled}, routes: ${JSON.stringify(routes)} }`;
   return [
     `server_name: ${name}`,
     `listen: "${host}:${clientPort}"`,
     `http: "${host}:${monitorPort}"`,
     `jetstream { store_dir: ${JSON.stringify(store)} }`,
     routes.length > 1 ? cluster : "",
-    more,
+    config,
     "",
   ].join("\n");
 }
@@ -210,8 +218,9 @@ async function started({ members, close }: Cluster): Promise<Nats> {
 }
 
 function serverOf(member: Member, members: readonly Member[]): NatsServer {
-  const { runner, clientPort } = member;
+  const { name, runner, clientPort } = member;
   return {
+    name,
     url: `nats://127.0.0.1:${clientPort}`,
     get pid() {
       return runner.pid;

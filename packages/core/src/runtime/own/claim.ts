@@ -12,9 +12,10 @@ import {
   type PartitionState,
 } from "../../format/partition.ts";
 import type { Entry } from "../../format/record.ts";
-import type { Etag } from "../../ports/index.ts";
+import type { Etag, Mailbox } from "../../ports/index.ts";
 import { insist, type World, write } from "../insist.ts";
 import type { RecordObjects } from "../journal.ts";
+import { type Opening, openReader } from "../reader.ts";
 import { recover, type Seals } from "./takeover.ts";
 
 /** A partition that is ours. */
@@ -26,12 +27,14 @@ export interface Owned {
   readonly state: PartitionState;
   readonly tails: Map<Address, Entry[]>;
   readonly records: number;
+  readonly opening: Opening;
   /** Takeovers from dead owners since the last settle, this one included. */
   readonly deaths: number;
 }
 
 export interface Claimant {
   readonly world: World;
+  readonly mailbox: Mailbox;
   readonly incarnation: string;
   /** The first record of ours that can hold anything of it. */
   readonly from: number;
@@ -48,7 +51,7 @@ export interface Claimant {
  * `corrupt`: the partition object or a record it still needs cannot be read.
  */
 export async function claim(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
-  const { world, incarnation, from, seals, objects, mayTakeFrom } = claimant;
+  const { world, mailbox, incarnation, from, seals, objects, mayTakeFrom } = claimant;
   const name = partitionKey(partition);
   let incomplete: Etag | undefined;
   for (;;) {
@@ -58,7 +61,7 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     // seal that host for one that cannot commit.
     if (object.chain.some((link) => link.incarnation === incarnation)) throw sealedError(incarnation);
     if (object.owner !== undefined && !(await mayTakeFrom(object.owner))) return undefined;
-    const recovered = await recover(world, partition, object, seals, objects);
+    const recovered = await recover(partition, object, seals, objects);
     if (recovered === undefined) {
       // An owner that settles and trims meanwhile writes the object before it deletes a record.
       if (found !== undefined && found.etag === incomplete) throw recordMissing(partition);
@@ -69,7 +72,8 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     const epoch = object.epoch + 1;
     const chain = [...recovered.chain, { incarnation, epoch, from, end: undefined }];
     // The settled state stays as it is: what the tail made of it is settled later, under the same names.
-    const settled = found === undefined ? emptyPartitionState() : decodePartition(found.bytes, name).state;
+    const isAsFound = found === undefined || object.chain.length === 0;
+    const settled = isAsFound ? object.state : decodePartition(found.bytes, name).state;
     const deaths = object.deaths + (object.owner === undefined ? 0 : 1);
     const next: PartitionObject = {
       epoch,
@@ -80,11 +84,15 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
       state: settled,
     };
     const condition = found === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: found.etag } as const);
-    const written = await write(world, name, encodePartition(next, world.formats.writes), condition);
+    const { state, tails, records } = recovered;
+    const bytes = encodePartition(next, world.formats.writes);
+    // Meanwhile: from here on nobody consumes any of it who could commit that.
+    const opening = openReader(world, mailbox, partition, state.position);
+    const written = await write(world, name, bytes, condition);
     if (written.outcome === "stored") {
-      const { state, tails, records } = recovered;
-      return { partition, epoch, etag: written.etag, chain, state, tails, records, deaths };
+      return { partition, epoch, etag: written.etag, chain, state, tails, records, opening, deaths };
     }
+    opening.reader.close();
   }
 }
 

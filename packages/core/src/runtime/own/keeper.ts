@@ -8,17 +8,17 @@
  *
  * W1  What membership says decides when something is tried, never whether it is safe: a claim of a living host's
  *     partition seals that host, and loses nothing (D5).
- * W2  A host that lacks what is placed on it looks again every few seconds, and at once when another says that it let
- *     go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now and
- *     then all the same, since a notice of it may be lost.
- * W3  Partitions move a few at a time, those without running effects first; one whose effects run on moves when its
- *     grace is over, and they run again where it goes (D6).
+ * W2  A host that lacks what is placed on it looks again every few seconds, and at once for those that another says it
+ *     let go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now
+ *     and then all the same, since a notice of it may be lost.
+ * W3  Partitions move a few at a time, since those that move together wait for each other; those without running effects
+ *     first. One whose effects run on moves when its grace is over, and they run again where it goes (D6).
  */
 import type { Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
 import type { App } from "../../format/app.ts";
 import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
-import type { Cancel, Channel, Membership } from "../../ports/index.ts";
+import type { Cancel, Channel, Mailbox, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
 import { type Journal, RecordObjects } from "../journal.ts";
 import { decodeFreed, freedSubject } from "../release/reply.ts";
@@ -31,6 +31,7 @@ import { Seals } from "./takeover.ts";
 export interface KeeperOptions {
   readonly world: World;
   readonly membership: Membership;
+  readonly mailbox: Mailbox;
   readonly channel: Channel;
   readonly incarnation: string;
   readonly app: App;
@@ -62,13 +63,18 @@ const unknownMsMax = 20_000;
 const awaitedPollMs = 2_000;
 /** How often it is looked whether effects have ended. */
 const effectsPollMs = 100;
-const handedAtOnceMax = 4;
+/** What is handed over together, of all that is to go: the more, the more at once, so that a drain does not take for ever. */
+const handedAtOnceShare = 1 / 8;
 
 export class Keeper {
   readonly #options: KeeperOptions;
   #wanted: ReadonlySet<Partition> = new Set();
   /** Those that another host holds, lives, and is to hand over. */
-  #awaited: ReadonlySet<Partition> = new Set();
+  #awaited: Set<Partition> = new Set();
+  /** Of those, what another said it let go, while each is claimed. */
+  readonly #taking = new Map<Partition, Promise<void>>();
+  /** Let go while it was looked for them: to be taken after. */
+  readonly #freed = new Set<Partition>();
   readonly #unreadable = new Set<Partition>();
   /** Owners that membership does not know, and since when. */
   readonly #unknown = new Map<string, number>();
@@ -106,10 +112,7 @@ export class Keeper {
     this.#stops.push(
       membership.watch(() => this.look()),
       channel.subscribe(freedSubject(app), (bytes) => {
-        const freed = decodeFreed(bytes)?.partitions ?? [];
-        // While it looks it may have seen the partition held, and not know yet that it waits for it.
-        const isLooking = this.#looking !== undefined;
-        if (isLooking || freed.some((partition) => this.#awaited.has(partition))) this.look();
+        for (const partition of decodeFreed(bytes)?.partitions ?? []) this.#takeFreed(partition);
       }),
     );
     await this.#look();
@@ -120,7 +123,7 @@ export class Keeper {
   async leave(): Promise<void> {
     this.#isLeaving = true;
     await this.#announce();
-    await this.#looking;
+    await Promise.all([this.#looking, ...this.#taking.values()]);
     this.#wanted = new Set();
     await this.#hand();
   }
@@ -148,11 +151,41 @@ export class Keeper {
   #look(): Promise<void> {
     this.#looking ??= this.#lookOnce().finally(() => {
       this.#looking = undefined;
+      const freed = [...this.#freed].filter((partition) => !this.#taking.has(partition));
+      for (const partition of freed) {
+        this.#freed.delete(partition);
+        this.#takeFreed(partition);
+      }
       if (!this.#isToLookAgain) return;
       this.#isToLookAgain = false;
       this.look();
     });
     return this.#looking;
+  }
+
+  /** By itself: one that moves waits neither for others that do, nor for a look at all that is still held. */
+  #takeFreed(partition: Partition): void {
+    const { world, failed } = this.#options;
+    if (world.signal.aborted || this.#isLeaving) return;
+    // It may have been seen as held a moment ago, and not be known to be waited for.
+    if (this.#looking !== undefined || this.#taking.has(partition)) this.#freed.add(partition);
+    else if (this.#awaited.has(partition)) {
+      const taking = supervise(() => this.#take(partition), failed).finally(() => {
+        this.#taking.delete(partition);
+        if (this.#freed.delete(partition)) this.#takeFreed(partition);
+      });
+      this.#taking.set(partition, taking);
+    }
+  }
+
+  async #take(partition: Partition): Promise<void> {
+    const { world, own, failed } = this.#options;
+    const claims = await this.#claim([partition]);
+    if (world.signal.aborted) return;
+    own(claims);
+    if (claims.length > 0 || this.#unreadable.has(partition)) this.#awaited.delete(partition);
+    // It may have been placed elsewhere meanwhile.
+    void supervise(() => this.#hand(), failed);
   }
 
   async #lookOnce(): Promise<void> {
@@ -169,13 +202,15 @@ export class Keeper {
       this.#unreadable.delete(partition);
       forget(partition);
     }
-    const held = new Set([...owned(), ...this.#unreadable]);
-    const missing = [...this.#wanted].filter((partition) => !held.has(partition));
-    const claims = await this.#claim(missing);
+    const missing = (): readonly Partition[] => {
+      const held = new Set(owned());
+      return [...this.#wanted].filter((partition) => !held.has(partition));
+    };
+    // Those that could not be read too: someone may have mended the store.
+    const claims = await this.#claim(missing().filter((partition) => !this.#taking.has(partition)));
     if (world.signal.aborted) return;
     own(claims);
-    const taken = new Set(claims.map(({ partition }) => partition));
-    this.#awaited = new Set(missing.filter((one) => !taken.has(one) && !this.#unreadable.has(one)));
+    this.#awaited = new Set(missing().filter((partition) => !this.#unreadable.has(partition)));
     void supervise(() => this.#hand(), this.#options.failed);
     this.#schedule();
   }
@@ -197,10 +232,11 @@ export class Keeper {
   }
 
   async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {
-    const { world, incarnation, journal } = this.#options;
+    const { world, mailbox, incarnation, journal } = this.#options;
     const seals = new Seals(world, incarnation);
     const claimant: Claimant = {
       world,
+      mailbox,
       incarnation,
       from: journal.next,
       seals,
@@ -222,9 +258,12 @@ export class Keeper {
 
   async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
     try {
-      return await claim(claimant, partition);
+      const owned = await claim(claimant, partition);
+      if (this.#unreadable.delete(partition)) this.#options.forget(partition);
+      return owned;
     } catch (error) {
       if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+      if (this.#unreadable.has(partition)) return undefined;
       this.#unreadable.add(partition);
       this.#options.stopped(partition, error);
       return undefined;
@@ -262,7 +301,7 @@ export class Keeper {
       for (const partition of leaving) if (!since.has(partition)) since.set(partition, now);
       const isDue = (partition: Partition): boolean =>
         !hasEffects(partition) || now - (since.get(partition) ?? now) >= graceMs;
-      const due = leaving.filter(isDue).slice(0, handedAtOnceMax);
+      const due = leaving.filter(isDue).slice(0, Math.ceil(leaving.length * handedAtOnceShare));
       if (due.length === 0) {
         await pause(world, effectsPollMs);
         continue;

@@ -48,7 +48,6 @@ export class Seals {
 
 /** `undefined`: someone settled and trimmed meanwhile; read the partition object again. */
 export async function recover(
-  world: World,
   partition: Partition,
   object: PartitionObject,
   seals: Seals,
@@ -60,7 +59,7 @@ export async function recover(
   let count = 0;
   for (const link of object.chain) {
     const end = link.end ?? (await seals.seal(link.incarnation, link.from));
-    const records = await readTail(world, link.incarnation, link.from, end, objects);
+    const records = await readTail(link.incarnation, link.from, end, objects);
     if (records === undefined) return undefined;
     chain.push({ ...link, end });
     for (const record of records) count += apply(state, tails, record, partition, link.epoch);

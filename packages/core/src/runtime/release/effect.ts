@@ -9,8 +9,7 @@
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
-import type { EffectResult } from "../../step/step.ts";
-import type { Effect } from "../../step/state.ts";
+import type { Effect, EffectResult } from "../../step/state.ts";
 import { supervise } from "../supervise.ts";
 
 export interface EffectCall {
@@ -21,11 +20,20 @@ export interface EffectCall {
   readonly signal: AbortSignal;
 }
 
+/** A running effect as the work it does knows it. */
+export interface EffectRun {
+  /** Calls `told` with the effect as it is committed, each time that it changes. */
+  onChange(told: (effect: Effect) => void): void;
+  /** It only waits: its place is another's until it goes on, at once and without asking. */
+  rest(): void;
+  work(): void;
+}
+
 export interface EffectsOptions {
   readonly placeOf: (agent: Address) => Partition;
   /** How many run at once on this host. */
   readonly runningMax: number;
-  readonly run: (call: EffectCall) => Promise<unknown>;
+  readonly run: (call: EffectCall, running: EffectRun) => Promise<unknown>;
   readonly ended: (call: EffectCall, result: EffectResult) => void;
   readonly started: (call: EffectCall) => void;
   /** What no one can go on from: the host ends. */
@@ -38,6 +46,10 @@ interface Running {
   /** Whether it has a place among those that run at once. */
   isStarted: boolean;
   isEnded: boolean;
+  isResting: boolean;
+  /** As it was last committed. */
+  newest: Effect;
+  told: ((effect: Effect) => void) | undefined;
 }
 
 /** The effects of one host; shared by its partitions, so that the bound is the host's. */
@@ -58,10 +70,10 @@ export class Effects {
     return this.#running + this.#waiting.length;
   }
 
-  /** What may still say something: running or waiting for its turn, and named by its agent's committed state (E1). */
+  /** What is at work, or waits for its turn, and is named by its agent's committed state (E1). */
   *calls(): IterableIterator<EffectCall> {
     for (const running of this.#byAgent.values()) {
-      for (const { call, isEnded } of running.values()) if (!isEnded) yield call;
+      for (const { call, isEnded, isResting } of running.values()) if (!isEnded && !isResting) yield call;
     }
   }
 
@@ -70,22 +82,32 @@ export class Effects {
     let running = this.#byAgent.get(agent);
     if (running !== undefined) {
       for (const [address, one] of running) {
-        if (effects[address]?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
+        const effect = effects[address];
+        if (effect?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
+        else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
+        else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
+        else if (effect !== one.newest) {
+          one.newest = effect;
+          one.told?.(effect);
+        }
       }
     }
     for (const address in effects) {
       const effect = effects[address];
-      if (effect === undefined || running?.has(address) === true) continue;
+      if (effect === undefined || effect.durable?.rest !== undefined || running?.has(address) === true) continue;
       if (running === undefined) {
         running = new Map();
         this.#byAgent.set(agent, running);
       }
       const controller = new AbortController();
-      const one = {
+      const one: Running = {
         call: { agent, address, effect, signal: controller.signal },
         controller,
         isStarted: false,
         isEnded: false,
+        isResting: false,
+        newest: effect,
+        told: undefined,
       };
       running.set(address, one);
       this.#waiting.push(one);
@@ -110,7 +132,7 @@ export class Effects {
   /** Whether anything of a partition's agents runs whose result is still wanted. */
   isRunning(partition: Partition): boolean {
     return this.#of(partition).some(([, running]) =>
-      [...running.values()].some(({ isStarted, isEnded }) => isStarted && !isEnded),
+      [...running.values()].some(({ isStarted, isEnded, isResting }) => isStarted && !isEnded && !isResting),
     );
   }
 
@@ -132,9 +154,15 @@ export class Effects {
   }
 
   #drop(running: Map<string, Running>, address: string, one: Running): void {
+    one.controller.abort();
+    this.#leave(running, address, one);
+  }
+
+  /** It waits, and is not aborted: it goes on by another run. */
+  #leave(running: Map<string, Running>, address: string, one: Running): void {
     running.delete(address);
     this.#waiting = this.#waiting.filter((waiting) => waiting !== one);
-    one.controller.abort();
+    one.told = undefined;
     this.#giveBack(one);
   }
 
@@ -142,7 +170,14 @@ export class Effects {
   #giveBack(one: Running): void {
     if (!one.isStarted || one.isEnded) return;
     one.isEnded = true;
-    this.#running -= 1;
+    if (!one.isResting) this.#running -= 1;
+  }
+
+  #rest(one: Running, isResting: boolean): void {
+    if (one.isEnded || one.isResting === isResting) return;
+    one.isResting = isResting;
+    this.#running += isResting ? -1 : 1;
+    if (isResting) this.#start();
   }
 
   #start(): void {
@@ -167,7 +202,15 @@ export class Effects {
     this.#options.started(call);
     let result: EffectResult;
     try {
-      result = { ok: true, output: await this.#options.run(call) };
+      const running: EffectRun = {
+        onChange: (told) => {
+          one.told = told;
+          if (one.newest !== call.effect) told(one.newest);
+        },
+        rest: () => this.#rest(one, true),
+        work: () => this.#rest(one, false),
+      };
+      result = { ok: true, output: await this.#options.run(call, running) };
     } catch (thrown) {
       result = { ok: false, error: encodeError(thrown) };
     }

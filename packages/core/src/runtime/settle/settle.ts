@@ -65,7 +65,7 @@ interface Captured {
 /**
  * Settles these partitions at one cut; gives its number too. `undefined` when the host ended meanwhile.
  *
- * @param isLast - They have stopped, and with this they are nobody's: each may be claimed at once.
+ * @param isLast - They stand still from the cut on, and with this they are nobody's: each may be claimed at once.
  * @throws DormouseError `sealed` (`partition.lost`): another host owns one of them now.
  */
 export async function settle(
@@ -78,6 +78,8 @@ export async function settle(
   const readable = unsettled.filter((_, index) => areReadable[index]);
   let captured: readonly Captured[] = [];
   const cut = await commit.cut((n) => {
+    // Only now: while an earlier record is being written they run on.
+    if (isLast) for (const { loop } of readable) loop.close();
     captured = readable.map(({ loop, object }) =>
       capture(settling, loop, object, isLast ? undefined : chainFrom(incarnation, loop, n + 1)),
     );

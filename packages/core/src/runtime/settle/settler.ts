@@ -6,6 +6,8 @@
  *
  * B1  Records go only when every partition of this host has settled past them, behind a durable mark (J4).
  * B2  A mailbox is trimmed only below its anchor and its lowest gap, as the settled partition object names them.
+ * B3  Messages that make no entry, as what cannot be read and repeats, are settled too once they are many bytes: a
+ *     mailbox full of them takes no message that would make one.
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
@@ -126,6 +128,13 @@ export class Settler {
     await this.#trim(freed);
   }
 
+  /** Those whose mailbox has grown by what makes no entry (B3). */
+  async #settleGrown(): Promise<void> {
+    const grown = [...this.#partitions.values()].filter(({ loop }) => loop.isMailboxGrown);
+    if (grown.length === 0) return;
+    await this.#trim(await this.#settle(grown));
+  }
+
   async #passivate(idleMs?: number): Promise<number> {
     const { observe } = this.#options;
     let count = 0;
@@ -177,7 +186,6 @@ export class Settler {
     const before = await settle(this.#settling, owned.filter(isUnsettled));
     if (before === undefined) return;
     const still = [...before.settled.map((one) => ({ loop: one.loop, object: one })), ...rest];
-    for (const { loop } of still) loop.close();
     const last = await settle(this.#settling, still, true);
     if (last === undefined) return;
     for (const { loop } of last.settled) {
@@ -200,6 +208,7 @@ export class Settler {
         await this.passivate();
         await this.#takeInFar();
         if (isDue) await this.settleAll();
+        else await this.#alone(() => this.#settleGrown());
       });
       // Also when another round is under way and this one is left out: it would be the last one.
       this.#schedule();

@@ -1,0 +1,196 @@
+/**
+ * Goal: a marked call that finished is never done again, and a wait holds no process (D6, D7).
+ * Method: durable functions on a world in memory, with crashes; bodies count how often they ran.
+ */
+import { agent, checkpoint, durable, type DurableContext, TerminalError } from "@dormouse/sdk";
+import { testRuntime } from "@dormouse/testing";
+import { expect, test } from "vitest";
+import { z } from "zod";
+
+/** How often each body ran, by name. */
+function counter(): { readonly ran: Record<string, number>; readonly count: <T>(name: string, value: T) => T } {
+  const ran: Record<string, number> = {};
+  const count = <T>(name: string, value: T): T => {
+    ran[name] = (ran[name] ?? 0) + 1;
+    return value;
+  };
+  return { ran, count };
+}
+
+test("calls that were recorded are not done again after a crash", async () => {
+  const { ran, count } = counter();
+  const gate = Promise.withResolvers<void>();
+  const triage = agent("triage", {
+    run: durable(async ({ input, run }: DurableContext<{ ticket: number }>) => {
+      const a = await run("first", () => count("first", input.ticket + 1));
+      const b = await run("second", () => count("second", a + 1));
+      const c = await run("third", async () => {
+        count("third", 0);
+        if ((ran["third"] ?? 0) === 1) await gate.promise;
+        return b + 1;
+      });
+      return { a, b, c };
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [triage] });
+  const ref = runtime.client.agent(triage, "t1");
+  await ref.start({ ticket: 1 });
+  await expect.poll(() => ran["third"]).toBe(1);
+  await runtime.crash();
+  await runtime.quiesce();
+  await expect(ref.result()).resolves.toEqual({ a: 2, b: 3, c: 4 });
+  expect(ran).toEqual({ first: 1, second: 1, third: 2 });
+});
+
+test("a sleep of a week passes over a crash", async () => {
+  const { ran, count } = counter();
+  const slow = agent("slow", {
+    run: durable(async ({ run, sleep, now }) => {
+      const before = now();
+      await run("before", () => count("before", 0));
+      await sleep("7d");
+      await run("after", () => count("after", 0));
+      return now() - before;
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [slow] });
+  const ref = runtime.client.agent(slow, "s1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.advance("3d");
+  await runtime.crash();
+  await runtime.advance("5d");
+  expect(await ref.result()).toBeGreaterThanOrEqual(7 * 86_400_000);
+  expect(ran).toEqual({ before: 1, after: 1 });
+});
+
+test("a value is received from an event, before or after it is asked for, and is checked", async () => {
+  const orders = agent("orders", {
+    run: durable(async ({ run, receive }) => {
+      const note = await receive("note");
+      await run("work", () => 0);
+      const ok = await receive("approval", { schema: z.boolean(), question: "ship it?" });
+      return { note, ok };
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [orders] });
+  const ref = runtime.client.agent(orders, "o1");
+  await ref.start();
+  await ref.send({ type: "note", value: "early" });
+  await runtime.quiesce();
+  await runtime.advance("1m");
+  await ref.send({ type: "approval", value: "yes" });
+  await runtime.quiesce();
+  expect((await ref.read())?.status).toBe("active");
+  await runtime.crash();
+  await ref.send({ type: "approval", value: true });
+  await runtime.quiesce();
+  await expect(ref.result()).resolves.toEqual({ note: "early", ok: true });
+});
+
+test("Promise.all and race over marked calls come out the same after a crash", async () => {
+  const { ran, count } = counter();
+  const racing = agent("racing", {
+    run: durable(async ({ run, sleep, receive }) => {
+      const first = await Promise.race([sleep("2d").then(() => "slept"), receive("go").then(() => "gone")]);
+      const all = await Promise.all(["a", "b", "c"].map((name) => run(name, () => count(name, name))));
+      await sleep("1d");
+      return [first, ...all];
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [racing] });
+  const ref = runtime.client.agent(racing, "r1");
+  await ref.start();
+  await runtime.advance("1d");
+  await ref.send({ type: "go" });
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2d");
+  await expect(ref.result()).resolves.toEqual(["gone", "a", "b", "c"]);
+  expect(ran).toEqual({ a: 1, b: 1, c: 1 });
+});
+
+test("an attempt that fails is repeated by its policy, over crashes; the last error is the function's to catch", async () => {
+  const { ran, count } = counter();
+  const retry = { maxAttempts: 3, initialInterval: "1h", jitter: 0 } as const;
+  const flaky = agent("flaky", {
+    run: durable(async ({ run }) => {
+      const fine = await run(
+        "third time",
+        ({ attempt }) => {
+          count("third time", 0);
+          if (attempt < 3) throw new Error("not yet");
+          return attempt;
+        },
+        { retry },
+      );
+      const never = await run(
+        "never",
+        () => {
+          count("never", 0);
+          throw Object.assign(new RangeError("no"), { code: "E_NO" });
+        },
+        { retry },
+      ).catch((error: unknown) => error);
+      const final = await run("final", () => {
+        count("final", 0);
+        throw new TerminalError("for good");
+      }).catch((error: unknown) => (error as Error).name);
+      const { name, code } = never as { readonly name: string; readonly code: string };
+      return { fine, name, code, final };
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [flaky] });
+  const ref = runtime.client.agent(flaky, "f1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  for (let hours = 0; hours < 8; hours += 1) await runtime.advance("1h");
+  await expect(ref.result()).resolves.toEqual({ fine: 3, name: "RangeError", code: "E_NO", final: "TerminalError" });
+  expect(ran).toEqual({ "third time": 3, never: 3, final: 1 });
+});
+
+test("a marked function is recorded wherever it is called inside a durable function, and runs plainly elsewhere", async () => {
+  const { ran, count } = counter();
+  const deep = checkpoint("deep", async (value: number) => count("deep", value * 2));
+  const outer = checkpoint("outer", async (value: number) => count("outer", await deep(value)));
+  const marked = agent("marked", {
+    run: durable(async ({ sleep }) => {
+      const value = (await deep(1)) + (await outer(2));
+      await sleep("1d");
+      return value;
+    }),
+  });
+  await expect(deep(4)).resolves.toBe(8);
+  await using runtime = await testRuntime({ agents: [marked] });
+  const ref = runtime.client.agent(marked, "m1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2d");
+  await expect(ref.result()).resolves.toBe(6);
+  expect(ran).toEqual({ deep: 3, outer: 1 });
+});
+
+test("code that no longer fits its record is stuck, and goes on when it is mended and resumed", async () => {
+  let isMended = true;
+  const changing = agent("changing", {
+    run: durable(async ({ run, receive }) => {
+      await run(isMended ? "old" : "new", () => 0);
+      return receive("end");
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [changing] });
+  const ref = runtime.client.agent(changing, "c1");
+  await ref.start();
+  await runtime.quiesce();
+  isMended = false;
+  await runtime.crash();
+  await ref.send({ type: "end", value: 7 });
+  await runtime.quiesce();
+  expect((await ref.read())?.status).toBe("active");
+  isMended = true;
+  await ref.resume();
+  await runtime.quiesce();
+  await expect(ref.result()).resolves.toBe(7);
+});
