@@ -54,6 +54,8 @@ function causeText(step: StepView): string {
       return "a wait of a durable function ends";
     case "respond":
       return `a response${from === undefined ? "" : ` from ${oneLine(from)}`}`;
+    case "cancel":
+      return "cancelled from outside";
     case "resumed":
       return "stuck functions go on";
     case "attempt":

@@ -177,6 +177,15 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   resume(options?: CallOptions & { readonly skip?: boolean }): Promise<Resumed>;
   /**
+   * Asks the agent to end by itself; resolves when that is committed. A machine hears `dormouse.cancel`; effects under way have
+   * their signals aborted, and a durable function may undo things, before each is ended after its `cancelTimeout`, 30 s.
+   *
+   * @throws DormouseError `conflict` (`event.not-taken`): nothing is under way, and the machine takes no such event;
+   * (`agent.not-started`); `failed` (`agent.ended`, `agent.quarantined`); `timeout` (`call.timeout`); `unavailable`
+   * (`host.not-running`).
+   */
+  cancel(options?: CallOptions): Promise<void>;
+  /**
    * Ends the agent without asking its machine; resolves when that is committed. Its timers, effects and children are gone
    * then, its open asks are told `agent.ended`, and its status is `stopped`; state and history stay.
    *
@@ -254,6 +263,10 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
       const skip: unknown = options.skip ?? false;
       if (typeof skip !== "boolean") throw optionError("skip is true or false", skip);
       return (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)) as Resumed;
+    },
+    cancel: async (options = {}) => {
+      checkOptions("cancel", options, callOptionNames);
+      await ask({ kind: "command", command: "cancel" }, options);
     },
     terminate: async (options = {}) => {
       checkOptions("terminate", options, callOptionNames);

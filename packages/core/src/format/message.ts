@@ -101,7 +101,7 @@ export type Body =
   | { readonly kind: "respond"; readonly secret: string; readonly value: unknown }
   /** From a parent: the child ends. */
   | { readonly kind: "stop"; readonly parent: Address }
-  | { readonly kind: "command"; readonly command: "terminate" | "remove" | "resume" | "skip" };
+  | { readonly kind: "command"; readonly command: "cancel" | "terminate" | "remove" | "resume" | "skip" };
 
 export function encodeBatch(batch: Batch, format: number): Uint8Array {
   return wrap("envelope", format, encodeValue(batch));
@@ -171,7 +171,7 @@ function isBody(body: Record<string, unknown>): boolean {
     case "stop":
       return typeof body["parent"] === "string";
     case "command":
-      return ["terminate", "remove", "resume", "skip"].includes(String(body["command"]));
+      return ["cancel", "terminate", "remove", "resume", "skip"].includes(String(body["command"]));
     default:
       return false;
   }

@@ -119,6 +119,8 @@ export type Cause =
   | { readonly kind: "call"; readonly address: string; readonly place: number }
   /** A value for a wait, by its token. */
   | { readonly kind: "respond"; readonly id: string; readonly from: string | undefined }
+  /** Someone wants the agent to end by itself. */
+  | { readonly kind: "cancel"; readonly id: string }
   /** Stuck functions are run again. */
   | { readonly kind: "resumed"; readonly id: string }
   | { readonly kind: "attempt"; readonly address: string; readonly attempt: number }
@@ -139,6 +141,7 @@ export interface CallNote {
     | "refused"
     | "send"
     | "ask"
+    | "spawn"
     | "log"
     | "park"
     | "stuck"

@@ -489,6 +489,12 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     origin: Origin,
   ): void {
     switch (body.command) {
+      case "cancel": {
+        const known = this.#known(activation);
+        if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
+        else this.#step(activation, known, inputOf(envelope, origin.at), origin);
+        return;
+      }
       case "terminate": {
         const known = this.#known(activation);
         if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);

@@ -33,6 +33,7 @@ export function inputOf(envelope: Envelope, at: number): StepInput {
     case "stop":
       return { kind: "end", how: "stop", message: envelope };
     case "command":
+      if (body.command === "cancel") return { kind: "cancel", message: envelope, at };
       return { kind: "end", how: "terminate", message: envelope };
   }
 }

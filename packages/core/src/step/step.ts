@@ -6,7 +6,7 @@
  */
 import { type Address, parseTarget } from "../agent/address.ts";
 import type { ResolvedAgent } from "../agent/definition.ts";
-import { durableOf } from "../agent/durable.ts";
+import { cancelMsDefault, durableOf } from "../agent/durable.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import {
   eventBytesMax,
@@ -41,8 +41,12 @@ import { validateEvent, validateInput, validateReply } from "./schemas.ts";
 import {
   answerBody,
   beginDurable,
+  cancelAll,
+  cancelledError,
+  cancelPlace,
   type CallNews,
   dropDurable,
+  endSpawn,
   hasDurable,
   keepEvent,
   type Making,
@@ -107,6 +111,7 @@ export type StepInput =
       readonly secret: string;
       readonly value: unknown;
     }
+  | { readonly kind: "cancel"; readonly message: Envelope; readonly at: number }
   /** Stuck functions are run again. */
   | { readonly kind: "unstick"; readonly id: string }
   /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
@@ -231,6 +236,8 @@ function decideStep(request: StepRequest): Outcome {
       return work.takeAnswer(input.answer);
     case "respond":
       return work.respond(input);
+    case "cancel":
+      return work.cancel(input);
     case "unstick":
       return work.unstick(input.id);
     case "end":
@@ -406,6 +413,8 @@ class Work {
   }
 
   takeNews(news: Extract<Body, { kind: "child" }>): Outcome {
+    const call = endSpawn(this.#making(), news);
+    if (call !== undefined) return this.#finishUnchanged({ kind: "call", ...call });
     const current = this.#before.state.machine.children[news.id];
     // An earlier child of that id: what it says is of a life that is over.
     if (current?.address !== news.child) return pass("stale-child", [], []);
@@ -422,6 +431,11 @@ class Work {
     this.#setTimers(without(this.#state.timers, id));
     if (timer.call !== undefined) {
       const { effect: address, place } = timer.call;
+      const attempt = this.#state.effects[address]?.attempt;
+      if (place === cancelPlace && attempt !== undefined) {
+        const error = encodeError(cancelledError(this.#request.agent));
+        return this.takeResult(address, attempt, { ok: false, error });
+      }
       wakeCall(this.#making(), timer.call);
       return this.#finishUnchanged({ kind: "call", address, place });
     }
@@ -473,6 +487,21 @@ class Work {
     return this.#finishUnchanged({ kind: "respond", id: message.id, from: message.from });
   }
 
+  /** The machine hears of it as an event, what is under way by its signal; both may do what must be done first. */
+  cancel({ message, at }: Extract<StepInput, { kind: "cancel" }>): Outcome {
+    const event = { type: cancelEvent };
+    const cause: Cause = { kind: "cancel", id: message.id };
+    if (message.ask !== undefined) this.#openAsk(message, { kind: "event", message, at, event }, message.id);
+    const { machine } = this.#request;
+    const isAny = cancelAll(this.#making(), (src) => durableOf(machine.actor(src)?.logic)?.cancelMs ?? cancelMsDefault);
+    // Without a transition for it, and with nothing under way, it would be as if nobody had asked.
+    if (!isAny && !describe(this.#before.live).accepts.some((type) => type === cancelEvent || type === "*")) {
+      return this.#notTaken(message, event);
+    }
+    this.#answer((ask) => ask.handledId === message.id, { ok: true, seq: this.#seq, value: undefined });
+    return this.#run(event, cause, undefined);
+  }
+
   unstick(id: string): Outcome {
     if (!unstick(this.#making())) return pass("not-stuck", [], []);
     return this.#finishUnchanged({ kind: "resumed", id });
@@ -499,6 +528,9 @@ class Work {
     // A stop of an earlier parent, for an earlier child of this address.
     if (body.kind === "stop" && body.parent !== this.#state.parent?.address) return pass("stale-stop", [], []);
     this.#endWith("stopped");
+    if (how === "terminate") {
+      this.#tellParent({ kind: "error", error: decodeError(endedError(this.#request.agent, "stopped")) });
+    }
     this.#answers.push(...answerTo(message, { ok: true, seq: this.#seq, value: undefined }));
     return this.#finishUnchanged({ kind: "end", how });
   }
@@ -871,6 +903,9 @@ class Work {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+/** What a machine hears when someone cancels its agent. */
+const cancelEvent = "dormouse.cancel";
 
 /** What an envelope holds beside its event: two addresses and their like. */
 const envelopeBytesMax = 4_096;

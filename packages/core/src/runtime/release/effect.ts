@@ -87,6 +87,8 @@ export class Effects {
         else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
         else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
         else if (effect !== one.newest) {
+          // A durable function hears of it in its own time.
+          if (effect.cancelled !== undefined && effect.durable === undefined) one.controller.abort();
           one.newest = effect;
           one.told?.(effect);
         }
