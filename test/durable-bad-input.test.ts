@@ -18,7 +18,7 @@ import { expect, test } from "vitest";
 import { assign, sendTo, setup } from "xstate";
 import { z } from "zod";
 
-type Run = (context: DurableContext<undefined>) => Promise<unknown>;
+type Run = (context: DurableContext) => Promise<unknown>;
 
 const once: RetryPolicy = { maxAttempts: 1 };
 
@@ -415,9 +415,9 @@ test("RetryAfter beyond the calendar is refused where it is made", () => {
 
 test("a parked run that somebody still holds does nothing more", async () => {
   let ran = 0;
-  let contextOfFirst: DurableContext<undefined> | undefined;
+  let contextOfFirst: DurableContext | undefined;
   const held = agent("held", {
-    run: durable(async (context: DurableContext<undefined>) => {
+    run: durable(async (context: DurableContext) => {
       contextOfFirst ??= context;
       await context.receive("go");
       return context.run("late", () => (ran += 1));
@@ -433,4 +433,239 @@ test("a parked run that somebody still holds does nothing more", async () => {
   await ref.send({ type: "go" });
   await runtime.quiesce();
   expect(await ref.result()).toBe(1);
+});
+
+type Any = { readonly type: "leave" } | { readonly type: "note"; readonly value?: unknown };
+
+/** A machine with two durable functions, which wait for the same name one after the other; `leave` stops both. */
+function pair(first: Run, second: Run) {
+  const made = agent("pair", {
+    machine: setup({
+      types: {} as { context: { got: unknown[] }; events: Any },
+      actors: { first: durable(first as never), second: durable(second as never) },
+    }).createMachine({
+      context: { got: [] },
+      initial: "both",
+      states: {
+        both: {
+          invoke: [
+            {
+              id: "first",
+              src: "first",
+              onDone: { actions: assign({ got: ({ context, event }) => [...context.got, ["first", event.output]] }) },
+            },
+            {
+              id: "second",
+              src: "second",
+              onDone: { actions: assign({ got: ({ context, event }) => [...context.got, ["second", event.output]] }) },
+            },
+          ],
+          on: { leave: "left" },
+        },
+        left: {},
+      },
+    }),
+  });
+  return made;
+}
+
+test("two functions that wait for one name get one event each, in order", async () => {
+  const both = pair(
+    async ({ receive }) => receive("note"),
+    async ({ receive }) => receive("note"),
+  );
+  await using runtime = await testRuntime({ agents: [both], settings: { parkMs: 0 } });
+  const ref = runtime.client.agent(both, "p1");
+  await ref.start();
+  await ref.send({ type: "note", value: 1 });
+  await runtime.crash();
+  await ref.send({ type: "note", value: 2 });
+  await runtime.quiesce();
+  expect((await ref.read())?.context.got).toEqual([
+    ["first", 1],
+    ["second", 2],
+  ]);
+});
+
+test.for([0, 60_000])(
+  "a function that its machine leaves while it waits or runs leaves nothing behind (parkMs %i)",
+  async (parkMs) => {
+    let isAborted = false;
+    let went = 0;
+    const gate = Promise.withResolvers<void>();
+    const both = pair(
+      async ({ receive, sleep }) => {
+        await Promise.race([receive("never"), sleep("1h")]);
+        went += 1;
+      },
+      async ({ run }) => {
+        await run("long", async ({ signal }) => {
+          signal.addEventListener("abort", () => (isAborted = true));
+          await gate.promise;
+        });
+        went += 1;
+      },
+    );
+    await using runtime = await testRuntime({ agents: [both], settings: { parkMs } });
+    const ref = runtime.client.agent(both, "p1");
+    await ref.start();
+    await runtime.advance("1s");
+    await ref.send({ type: "leave" });
+    await runtime.advance("1m");
+    expect(isAborted).toBe(true);
+    gate.resolve();
+    await runtime.advance("2h");
+    expect(went).toBe(0);
+    expect((await ref.read())?.value).toBe("left");
+    // An event that nobody would receive is not kept for anybody.
+    await expect(codeOf(ref.ask({ type: "note" } as never, { timeout: "1s" }))).resolves.toBe("event.not-taken");
+  },
+);
+
+test("a function that is terminated or removed while it waits is over; the key's next life knows nothing of it", async () => {
+  const tokens: string[] = [];
+  const waits = agent("waits", {
+    run: durable(async ({ receive, ask }) => {
+      const go = receive("go");
+      tokens.push(go.token);
+      const asked = codeOf(ask(silent, "s1", { type: "say" }, { timeout: "1h" }));
+      return [await go, await Promise.race([asked, "nothing yet"])];
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [waits, silent] });
+  const ref = runtime.client.agent(waits, "w1");
+  await ref.start();
+  await runtime.quiesce();
+  await ref.terminate();
+  await runtime.advance("2h");
+  expect((await ref.read())?.status).toBe("stopped");
+  await ref.remove();
+  await runtime.quiesce();
+  await ref.start();
+  await runtime.quiesce();
+  expect(new Set(tokens).size).toBe(2);
+  await ref.send({ type: "go", value: 1 });
+  await runtime.quiesce();
+  expect(await resultOf(ref)).toEqual([1, "nothing yet"]);
+});
+
+const silent = agent("silent", {
+  machine: setup({ types: {} as { context: object; events: Ask<{ readonly type: "say" }, string> } }).createMachine({
+    context: {},
+    on: { say: {} },
+  }),
+});
+
+test("an ask of a type that no host knows, or that nobody answers, times out and says whom it asked", async () => {
+  const outcome = (await outcomeOf(async ({ ask }) => [
+    await ask("unknown" as never, "u1", { type: "say" } as never, { timeout: "1m" }).catch((error: unknown) =>
+      String(error),
+    ),
+    await ask(silent, "s1", { type: "say" }, { timeout: "1m" }).catch((error: unknown) => String(error)),
+  ])) as readonly string[];
+  expect(outcome[0]).toMatch(/asked=unknown\/u1/);
+  expect(outcome[1]).toMatch(/asked=silent\/s1/);
+});
+
+test("a function with more checkpoints than it may have is stuck, says so, and holds no memory", async () => {
+  let isMended = false;
+  let count = 0;
+  const loops = agent("loops", {
+    run: durable(async ({ input, run, restart }: DurableContext<number>) => {
+      for (let n = input; n < 10_500; n += 100) {
+        await Promise.all(Array.from({ length: 100 }, async (_, index) => run("one", () => (count += 1) && index)));
+        if (isMended && n === 9_900) return restart(n + 100);
+      }
+      return "done";
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [loops] });
+  const ref = runtime.client.agent(loops, "l1");
+  await ref.start(0);
+  await runtime.quiesce();
+  await runtime.advance("1h");
+  const known = await ref.read();
+  expect(known?.status).toBe("active");
+  isMended = true;
+  await ref.resume();
+  await runtime.quiesce();
+  // The call past the bound was recorded; the code that ends before it does not fit.
+  expect(count).toBeLessThanOrEqual(10_200);
+});
+
+test("a record that no longer fits the agent's state is stuck, and the agent can be ended", async () => {
+  const collects = agent("collects", {
+    run: durable(async ({ run }) => {
+      const parts: string[] = [];
+      for (let n = 0; n < 4; n += 1) parts.push(await run("part", () => "x".repeat(30_000_000)));
+      return parts.length;
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [collects] });
+  const ref = runtime.client.agent(collects, "c1");
+  await ref.start();
+  await runtime.advance("1h");
+  expect((await ref.read())?.status).toBe("active");
+  await ref.resume();
+  await runtime.advance("1h");
+  await ref.terminate();
+  await runtime.quiesce();
+  expect((await ref.read())?.status).toBe("stopped");
+});
+
+test("values for which there is no room are refused, and the function goes on with those it has", async () => {
+  const collects = agent("collects", {
+    run: durable(async ({ receive, sleep }) => {
+      const waits = Array.from({ length: 30 }, async (_, n) => (await receive(`part ${n}`)) as string);
+      await sleep("1h");
+      const parts = await Promise.race([Promise.all(waits), sleep("1h").then(() => "not all")]);
+      return parts;
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [collects] });
+  const ref = runtime.client.agent(collects, "c1");
+  await ref.start();
+  await runtime.quiesce();
+  for (let n = 0; n < 30; n += 1) await ref.send({ type: `part ${n}`, value: "x".repeat(5_000_000) });
+  await runtime.advance("3h");
+  expect(await resultOf(ref)).toBe("not all");
+});
+
+test("a delayed event to a function that has ended is nobody's; one too many is an error of its own step", async () => {
+  const relay = agent("relay", {
+    machine: setup({
+      types: {} as { context: object; events: { readonly type: "later" } },
+      actors: { fn: durable(async ({ receive }) => receive("go")) },
+    }).createMachine({
+      context: {},
+      initial: "on",
+      states: {
+        on: { invoke: { id: "fn", src: "fn", onDone: "off" } },
+        off: {},
+      },
+      on: { later: { actions: sendTo("fn", { type: "late" }, { delay: 60_000 }) } },
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [relay] });
+  const ref = runtime.client.agent(relay, "r1");
+  await ref.start();
+  await ref.send({ type: "later" });
+  for (let n = 0; n < 1_000; n += 1) await ref.send({ type: `kept ${n}` } as never);
+  await runtime.advance("2m");
+  await ref.send({ type: "later" });
+  await ref.send({ type: "go" } as never);
+  await runtime.advance("2m");
+  expect((await ref.read())?.value).toBe("off");
+  for await (const { address } of runtime.client.list()) expect(address).toBe("relay/r1");
+});
+
+test("a function whose output has no room in its agent ends with the reason", async () => {
+  const large = agent("large", {
+    run: durable(async ({ input }: DurableContext<string>) => input + "x".repeat(20_000_000)),
+  });
+  await using runtime = await testRuntime({ agents: [large] });
+  const ref = runtime.client.agent(large, "l1");
+  await ref.start("x".repeat(12_000_000));
+  await runtime.quiesce();
+  expect(await resultOf(ref)).toMatchObject({ code: "state.too-large" });
 });

@@ -104,7 +104,12 @@ class Interpreter {
       case "log":
         this.#context.log(path);
         return "logged";
-      default:
+      case "run":
+      case "deep":
+      case "sleep":
+      case "receive":
+      case "ask":
+      case "send":
         return this.#told(path, this.#call(op, path));
     }
   }

@@ -10,6 +10,7 @@ export type {
   PlaceOf,
   QuarantineView,
   Resumed,
+  SendAhead,
   SendOptions,
   StepView,
 } from "@dormouse/client";

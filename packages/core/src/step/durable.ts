@@ -9,12 +9,14 @@
  *     runs still say is dropped by the number.
  * F3  A timer, an answer or an event for a call that is not open changes nothing: it was overtaken.
  */
+import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { dateMsMax } from "../agent/duration.ts";
 import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
 import { sha256, toHex } from "./context.ts";
+import { childAddress } from "./scope.ts";
 import type {
   AgentState,
   Answer,
@@ -73,6 +75,7 @@ export type CallNews =
       readonly event: EventData;
       readonly timeoutMs: number;
     }
+  | { readonly what: "spawn"; readonly place: number; readonly type: string; readonly input: unknown }
   /** `isInside`: by the body of a marked call. */
   | { readonly what: "log"; readonly message: string; readonly fields?: unknown; readonly isInside?: boolean }
   /** Nothing is left to do but wait; `seen`: the checkpoints that the function has been given. */
@@ -82,7 +85,7 @@ export type CallNews =
 
 /** A step's state in the making, and what it lets out. */
 export interface Making {
-  readonly agent: string;
+  readonly agent: Address;
   readonly seq: number;
   readonly now: number;
   state: AgentState;
@@ -150,6 +153,15 @@ function takeOne(making: Making, address: string, news: CallNews): void {
         to,
       });
     }
+    case "spawn": {
+      const { place, type, input } = news;
+      const child = childAddress(type, making.agent, making.seq, place);
+      const id = `${address} ${place}`;
+      const parent = { address: making.agent, id, isSnapshotSynced: false };
+      making.send(child, { kind: "start-child", input, parent, path: [] });
+      making.state = { ...making.state, children: { ...making.state.children, [child]: { id } } };
+      return open(making, address, place, { kind: "spawn", name: type, since: now, child });
+    }
     case "log": {
       const { message, fields } = news;
       if (news.isInside !== true) change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
@@ -184,8 +196,7 @@ export function wakeCall(making: Making, { effect: address, place }: NonNullable
   const call = durableAt(making, address)?.open[place];
   switch (call?.kind) {
     case "run": {
-      const { due: _due, ...ready } = call;
-      open(making, address, place, ready);
+      readyRun(making, address, place, call);
       return unpark(making, address);
     }
     case "sleep":
@@ -199,9 +210,83 @@ export function wakeCall(making: Making, { effect: address, place }: NonNullable
       const error = encodeError(askTimeout(making.agent, call.to, call.name, making.now - call.since));
       return end(making, address, place, "ask", call.name, { ok: false, error });
     }
+    case "spawn":
     case undefined:
       return;
   }
+}
+
+/** News of the end of an agent that a function has spawned; the call that waited for it, `undefined` if none did. */
+export function endSpawn(
+  making: Making,
+  { child, news }: Extract<Body, { kind: "child" }>,
+): { readonly address: string; readonly place: number } | undefined {
+  if (news.kind === "snapshot") return undefined;
+  for (const [address, { durable }] of Object.entries(making.state.effects)) {
+    for (const [place, call] of Object.entries(durable?.open ?? {})) {
+      if (call.kind !== "spawn" || call.child !== child) continue;
+      dropChild(making, child);
+      const result: EffectResult =
+        news.kind === "done" ? { ok: true, output: news.output } : { ok: false, error: encodeError(news.error) };
+      end(making, address, Number(place), "spawn", call.name, result);
+      return { address, place: Number(place) };
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Tells all that is under way that it should end: signals are aborted, waits end with an error, and what has not ended by its
+ * time is ended. Whether anything is.
+ *
+ * @param graceMs - How long the effect of an actor may go on.
+ */
+export function cancelAll(making: Making, graceMs: (src: string) => number): boolean {
+  let isAny = false;
+  for (const [address, effect] of Object.entries(making.state.effects)) {
+    if (effect.cancelled !== undefined) continue;
+    isAny = true;
+    const cancelled = making.now + graceMs(effect.src);
+    put(making, address, { ...effect, cancelled });
+    arm(making, address, cancelPlace, cancelled);
+    if (effect.durable !== undefined) cancelCalls(making, address, effect.durable);
+  }
+  return isAny;
+}
+
+/** The place of the timer that ends a cancelled effect. */
+export const cancelPlace = -1;
+
+export function cancelledError(agent: string): DormouseError {
+  return new DormouseError("closed", "agent.cancelled", `someone cancelled this agent: agent=${agent}`);
+}
+
+function cancelCalls(making: Making, address: string, { open: calls, checkpoints }: DurableState): void {
+  change(making, address, (durable) => ({ ...durable, cancelledAt: checkpoints.length }));
+  const error = encodeError(cancelledError(making.agent));
+  for (const [place, call] of Object.entries(calls)) {
+    if (place === "0") {
+      // Its next attempt is now.
+      if (call.kind === "run") readyRun(making, address, 0, call);
+      continue;
+    }
+    endCallee(making, call, error);
+    end(making, address, Number(place), call.kind, call.name, { ok: false, error });
+  }
+  unpark(making, address);
+}
+
+/** Whoever works for an open call that is over hears of it. */
+function endCallee(making: Making, call: OpenCall, error: ErrorData): void {
+  if (call.kind === "receive" && call.offered !== undefined) making.answer(call.offered.id, { ok: false, error });
+  if (call.kind !== "spawn") return;
+  dropChild(making, call.child);
+  making.send(call.child, { kind: "stop", parent: making.agent });
+}
+
+function dropChild(making: Making, child: string): void {
+  const { [child]: _ended, ...children } = making.state.children;
+  making.state = { ...making.state, children };
 }
 
 /**
@@ -249,7 +334,7 @@ export function respond(making: Making, secret: string, value: unknown, id: stri
     for (const [place, call] of Object.entries(durable.open)) {
       if (call.kind !== "receive" || secretOf(durable.key, Number(place)) !== secret) continue;
       if (call.offered !== undefined) throw tokenUnknown(making.agent, "another value for it is being looked at");
-      give(making, address, Number(place), call, { name: call.name, value, id, at: making.now });
+      give(making, address, Number(place), call, { name: call.name, value, id, at: making.now, isByToken: true });
       return;
     }
     // The second to respond is told what the first was.
@@ -311,13 +396,11 @@ export function unstick(making: Making): boolean {
 export function dropDurable(making: Making, address: string): void {
   const { [address]: effect, ...effects } = making.state.effects;
   if (effect === undefined) return;
+  disarm(making, address, cancelPlace);
+  const over = encodeError(tokenUnknown(making.agent, "its function has ended"));
   for (const [place, call] of Object.entries(effect.durable?.open ?? {})) {
     disarm(making, address, Number(place));
-    if (call.kind !== "receive" || call.offered === undefined) continue;
-    making.answer(call.offered.id, {
-      ok: false,
-      error: encodeError(tokenUnknown(making.agent, "its function has ended")),
-    });
+    endCallee(making, call, over);
   }
   making.state = { ...making.state, effects };
   if (making.state.kept === undefined || hasDurable(making.state)) return;
@@ -363,6 +446,12 @@ function end(making: Making, address: string, place: number, kind: CallKind, nam
   if (durable.checkpoints.length >= checkpointsMax) {
     rest(making, address, "stuck", encodeError(tooMany("checkpoints", making.agent, checkpointsMax)));
   } else unpark(making, address);
+}
+
+/** The next attempt may begin. */
+function readyRun(making: Making, address: string, place: number, call: Extract<OpenCall, { kind: "run" }>): void {
+  const { due: _due, ...ready } = call;
+  open(making, address, place, ready);
 }
 
 function receive(making: Making, address: string, news: Extract<CallNews, { what: "receive" }>): void {
@@ -422,19 +511,28 @@ function decide(making: Making, address: string, news: Extract<CallNews, { what:
 function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
-  for (const place of Object.keys(effect.durable.open)) disarm(making, address, Number(place));
-  keepOffered(making, effect.durable);
+  keepOffered(making, address);
+  const over = encodeError(tokenUnknown(making.agent, "its function has begun anew"));
+  for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
+    disarm(making, address, Number(place));
+    endCallee(making, call, over);
+  }
   const durable = beginDurable(making.state.birth, address, making.now, effect.durable.round + 1);
   put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable });
 }
 
-/** What a function was looking at when it began anew is for its next wait, before all that came later. */
-function keepOffered(making: Making, { open }: DurableState): void {
-  const offered = Object.values(open).flatMap((call) =>
-    call.kind === "receive" && call.offered !== undefined ? [call.offered] : [],
-  );
-  if (offered.length === 0) return;
-  making.state = { ...making.state, kept: [...offered.toSorted((a, b) => a.at - b.at), ...(making.state.kept ?? [])] };
+/** An event that a function was looking at when it began anew is for its next wait, before all that came later. */
+function keepOffered(making: Making, address: string): void {
+  const kept: KeptEvent[] = [];
+  for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
+    // What came by a token was for that wait alone.
+    if (call.kind !== "receive" || call.offered === undefined || call.offered.isByToken === true) continue;
+    kept.push(call.offered);
+    const { offered: _offered, ...waiting } = call;
+    open(making, address, Number(place), waiting);
+  }
+  if (kept.length === 0) return;
+  making.state = { ...making.state, kept: [...kept.toSorted((a, b) => a.at - b.at), ...(making.state.kept ?? [])] };
 }
 
 function rest(making: Making, address: string, how: "parked" | "stuck", error?: ErrorData): void {

@@ -52,10 +52,14 @@ export interface Timer {
   readonly generation: number;
   readonly due: number;
   readonly event: EventData;
+  /** Whether it is an event that was sent to be taken then. */
+  readonly isSent?: true;
   /** The call of a durable function that waits for it. */
   readonly call?: { readonly effect: string; readonly place: number };
-  /** Another agent, when the event is not for this one. */
+  /** Another agent, or a durable function of this one, when the event is not for this one. */
   readonly to?: string;
+  /** `to` is a durable function: when that has ended, nobody is meant. */
+  readonly isToFunction?: true;
 }
 
 export interface Effect {
@@ -64,6 +68,8 @@ export interface Effect {
   readonly input: unknown;
   /** From 1 on; one more for every run that begins after a takeover, or after a wait. */
   readonly attempt: number;
+  /** When it is ended at the latest, once someone has cancelled its agent. */
+  readonly cancelled?: number;
   /** Of a durable function: what it has done and waits for. */
   readonly durable?: DurableState;
 }
@@ -80,6 +86,8 @@ export interface DurableState {
   readonly checkpoints: readonly Checkpoint[];
   /** Calls that are durably begun and have not ended, by place; place 0 is the function itself, between two attempts. */
   readonly open: { readonly [place: string]: OpenCall };
+  /** How many checkpoints it had when it was cancelled. */
+  readonly cancelledAt?: number;
   /** How many lines it has logged. */
   readonly logs: number;
   /** `parked`: it waits, in no host's memory. `stuck`: its code no longer fits this record, and someone must mend it. */
@@ -88,7 +96,7 @@ export interface DurableState {
   readonly error?: ErrorData;
 }
 
-export type CallKind = "run" | "sleep" | "receive" | "send" | "ask";
+export type CallKind = "run" | "sleep" | "receive" | "send" | "ask" | "spawn";
 
 /** The end of one call. `place`: the how-many-th call of the function it is, from 1 on. */
 export interface Checkpoint {
@@ -134,6 +142,13 @@ export type OpenCall =
       readonly since: number;
       readonly due: number;
       readonly to: string;
+    }
+  | {
+      readonly kind: "spawn";
+      readonly name: string;
+      readonly since: number;
+      readonly due?: undefined;
+      readonly child: string;
     };
 
 /** An event that came before its `receive`, or is being looked at by it. */
@@ -143,6 +158,8 @@ export interface KeptEvent {
   /** Of its message. */
   readonly id: string;
   readonly at: number;
+  /** It is for the wait that its token names, and no other. */
+  readonly isByToken?: true;
 }
 
 export interface Child {
