@@ -25,7 +25,7 @@ const once: RetryPolicy = { maxAttempts: 1 };
 /** What a function comes to that runs `fn`. */
 async function outcomeOf(fn: Run): Promise<unknown> {
   const odd = agent("odd", { run: durable(fn as never) });
-  await using runtime = await testRuntime({ agents: [odd] });
+  await using runtime = await testRuntime({ agents: [odd, answerer, silent] });
   const ref = runtime.client.agent(odd, "o1");
   await ref.start();
   await runtime.quiesce();
@@ -42,6 +42,17 @@ interface Ended {
 async function resultOf(ref: Ended): Promise<unknown> {
   const status = (await ref.read())?.status;
   return status === "active" ? status : await ref.result().catch((error: unknown) => error);
+}
+
+interface Told {
+  history(): AsyncIterable<{ readonly error: { readonly code?: string } | undefined }>;
+}
+
+/** The code of the last error in the agent's history. */
+async function lastErrorOf(ref: Told): Promise<string | undefined> {
+  let code: string | undefined;
+  for await (const { error } of ref.history()) code = error?.code ?? code;
+  return code;
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<unknown> {
@@ -231,7 +242,7 @@ const answerer = agent("answerer", {
   }),
 });
 
-test("an answer that is too large for one message comes all the same", async () => {
+test("an answer that is too large for a message is an error of the ask, and both agents go on", async () => {
   const large = agent("large", {
     machine: setup({
       types: {} as { context: object; events: Ask<{ readonly type: "give"; readonly count: number }, string> },
@@ -251,7 +262,7 @@ test("an answer that is too large for one message comes all the same", async () 
   await ref.start();
   await runtime.quiesce();
   await runtime.advance("1h");
-  expect(await resultOf(ref)).toEqual([["gave", 5_000_000], 5]);
+  expect(await resultOf(ref)).toEqual(["reply.too-large", 5]);
 });
 
 test("an effect's name with a space in it gets its answers", async () => {
@@ -278,12 +289,27 @@ test("an effect's name with a space in it gets its answers", async () => {
 });
 
 test("many large sends at once are taken, in as many steps as they need", async () => {
-  const outcome = await outcomeOf(async ({ send }) => {
-    const text = "x".repeat(900_000);
-    await Promise.all(Array.from({ length: 100 }, async () => send(answerer, "a1", { type: "say", text })));
-    return "sent";
+  const sender = agent("sender", {
+    run: durable(async ({ send }) => {
+      const text = "x".repeat(1_000_000);
+      await Promise.all(Array.from({ length: 12 }, async () => send(nobody, "n1", { type: "say", text })));
+      return "sent";
+    }),
   });
-  expect(outcome).toBe("sent");
+  await using runtime = await testRuntime({ agents: [sender] });
+  const ref = runtime.client.agent(sender, "s1");
+  await ref.start();
+  await runtime.quiesce();
+  expect(await resultOf(ref)).toBe("sent");
+  let steps = 0;
+  for await (const { cause } of ref.history()) steps += cause === "calls" ? 1 : 0;
+  expect(steps).toBe(3);
+});
+
+const nobody = agent("nobody", {
+  machine: setup({
+    types: {} as { context: object; events: { readonly type: "say"; readonly text: string } },
+  }).createMachine({ context: {} }),
 });
 
 test("a function that failed and was begun again leaves memory while it waits, and keeps to its policy's wait", async () => {
@@ -529,7 +555,7 @@ test("a function that is terminated or removed while it waits is over; the key's
       const go = receive("go");
       tokens.push(go.token);
       const asked = codeOf(ask(silent, "s1", { type: "say" }, { timeout: "1h" }));
-      return [await go, await Promise.race([asked, "nothing yet"])];
+      return [await go, await Promise.race([asked, Promise.resolve("nothing yet")])];
     }),
   });
   await using runtime = await testRuntime({ agents: [waits, silent] });
@@ -552,18 +578,18 @@ test("a function that is terminated or removed while it waits is over; the key's
 const silent = agent("silent", {
   machine: setup({ types: {} as { context: object; events: Ask<{ readonly type: "say" }, string> } }).createMachine({
     context: {},
-    on: { say: {} },
+    on: { say: { actions: () => undefined } },
   }),
 });
 
-test("an ask of a type that no host knows, or that nobody answers, times out and says whom it asked", async () => {
+test("an ask of a type that no host knows is refused; one that nobody answers times out and says whom it asked", async () => {
   const outcome = (await outcomeOf(async ({ ask }) => [
     await ask("unknown" as never, "u1", { type: "say" } as never, { timeout: "1m" }).catch((error: unknown) =>
       String(error),
     ),
     await ask(silent, "s1", { type: "say" }, { timeout: "1m" }).catch((error: unknown) => String(error)),
   ])) as readonly string[];
-  expect(outcome[0]).toMatch(/asked=unknown\/u1/);
+  expect(outcome[0]).toMatch(/type=unknown/);
   expect(outcome[1]).toMatch(/asked=silent\/s1/);
 });
 
@@ -584,13 +610,14 @@ test("a function with more checkpoints than it may have is stuck, says so, and h
   await ref.start(0);
   await runtime.quiesce();
   await runtime.advance("1h");
-  const known = await ref.read();
-  expect(known?.status).toBe("active");
+  expect(count).toBe(10_100);
+  expect(await lastErrorOf(ref)).toBe("durable.too-many");
   isMended = true;
   await ref.resume();
   await runtime.quiesce();
-  // The call past the bound was recorded; the code that ends before it does not fit.
-  expect(count).toBeLessThanOrEqual(10_200);
+  expect(await resultOf(ref)).toBe("done");
+  // Of the hundred that passed the bound nothing was kept, nor done twice but for that.
+  expect(count).toBeLessThanOrEqual(10_500 + 100);
 });
 
 test("a record that no longer fits the agent's state is stuck, and the agent can be ended", async () => {
@@ -606,6 +633,7 @@ test("a record that no longer fits the agent's state is stuck, and the agent can
   await ref.start();
   await runtime.advance("1h");
   expect((await ref.read())?.status).toBe("active");
+  expect(await lastErrorOf(ref)).toBe("state.too-large");
   await ref.resume();
   await runtime.advance("1h");
   await ref.terminate();
@@ -616,7 +644,7 @@ test("a record that no longer fits the agent's state is stuck, and the agent can
 test("values for which there is no room are refused, and the function goes on with those it has", async () => {
   const collects = agent("collects", {
     run: durable(async ({ receive, sleep }) => {
-      const waits = Array.from({ length: 30 }, async (_, n) => (await receive(`part ${n}`)) as string);
+      const waits = Array.from({ length: 80 }, async (_, n) => (await receive(`part ${n}`)) as string);
       await sleep("1h");
       const parts = await Promise.race([Promise.all(waits), sleep("1h").then(() => "not all")]);
       return parts;
@@ -626,7 +654,7 @@ test("values for which there is no room are refused, and the function goes on wi
   const ref = runtime.client.agent(collects, "c1");
   await ref.start();
   await runtime.quiesce();
-  for (let n = 0; n < 30; n += 1) await ref.send({ type: `part ${n}`, value: "x".repeat(5_000_000) });
+  for (let n = 0; n < 80; n += 1) await ref.send({ type: `part ${n}`, value: "x".repeat(1_000_000) });
   await runtime.advance("3h");
   expect(await resultOf(ref)).toBe("not all");
 });
@@ -656,16 +684,31 @@ test("a delayed event to a function that has ended is nobody's; one too many is 
   await ref.send({ type: "go" } as never);
   await runtime.advance("2m");
   expect((await ref.read())?.value).toBe("off");
-  for await (const { address } of runtime.client.list()) expect(address).toBe("relay/r1");
+  for await (const { agent: listed } of runtime.client.list()) expect(listed).toBe("relay/r1");
 });
 
 test("a function whose output has no room in its agent ends with the reason", async () => {
   const large = agent("large", {
-    run: durable(async ({ input }: DurableContext<string>) => input + "x".repeat(20_000_000)),
+    run: durable(async ({ input }: DurableContext<string>) => "x".repeat(33_554_000).slice(0 * input.length)),
   });
   await using runtime = await testRuntime({ agents: [large] });
   const ref = runtime.client.agent(large, "l1");
-  await ref.start("x".repeat(12_000_000));
+  await ref.start("x".repeat(1_000_000));
   await runtime.quiesce();
   expect(await resultOf(ref)).toMatchObject({ code: "state.too-large" });
+});
+
+test("an ask of an agent that does not begin by itself is refused, not left until its time-out", async () => {
+  const picky = agent("picky", {
+    input: z.object({ name: z.string() }),
+    machine: setup({
+      types: {} as { context: object; input: { name: string }; events: Ask<{ readonly type: "say" }, string> },
+    }).createMachine({ context: {}, on: { say: { actions: reply("said") } } }),
+  });
+  const asker = agent("asker", { run: durable(async ({ ask }) => codeOf(ask(picky, "p1", { type: "say" }))) });
+  await using runtime = await testRuntime({ agents: [asker, picky] });
+  const ref = runtime.client.agent(asker, "a1");
+  await ref.start();
+  await runtime.quiesce();
+  expect(await resultOf(ref)).toBe("agent.not-started");
 });

@@ -181,8 +181,8 @@ function takeOne(making: Making, address: string, news: CallNews): void {
 }
 
 /** Whether the function has something to do for one of them: an attempt that is due, a value to look at. */
-function isAnyReady(open: DurableState["open"]): boolean {
-  return Object.entries(open).some(([place, call]) => {
+function isAnyReady(calls: DurableState["open"]): boolean {
+  return Object.entries(calls).some(([place, call]) => {
     if (call.kind === "receive") return call.offered !== undefined;
     // The attempt of place 0 is the function's run itself.
     return call.kind === "run" && call.due === undefined && place !== "0";
@@ -366,6 +366,11 @@ export function takeAnswer(making: Making, body: Extract<Body, { kind: "answer" 
 const askPrefix = "agent ";
 const askPattern = /^agent (\S+) (\d+) (\d+) (.+)$/s;
 
+/** Whether an agent asked, and no client. */
+export function isAgents(replyTo: string): boolean {
+  return replyTo.startsWith(askPrefix);
+}
+
 /** The message that an answer to an agent's ask goes in; `undefined` of a client's ask. */
 export function answerBody(replyTo: string, answer: Answer): { readonly to: string; readonly body: Body } | undefined {
   const [, effect, round, place, to] = askPattern.exec(replyTo) ?? [];
@@ -524,7 +529,8 @@ function restart(making: Making, address: string, input: unknown): void {
 /** An event that a function was looking at when it began anew is for its next wait, before all that came later. */
 function keepOffered(making: Making, address: string): void {
   const kept: KeptEvent[] = [];
-  for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
+  const calls = Object.entries(durableAt(making, address)?.open ?? {});
+  for (const [place, call] of calls) {
     // What came by a token was for that wait alone.
     if (call.kind !== "receive" || call.offered === undefined || call.offered.isByToken === true) continue;
     kept.push(call.offered);

@@ -202,13 +202,36 @@ export function takeStep(request: StepRequest): Outcome {
 
 /** Agents that asked are answered by a message: an answer is lost with its channel, and they ask once (D4). */
 function withAnswersSent<T extends Outcome>(outcome: T): T {
-  const sends = outcome.answers.map(({ replyTo, answer }) => answerBody(replyTo, answer));
-  if (!sends.some((send) => send !== undefined)) return outcome;
-  return {
-    ...outcome,
-    answers: outcome.answers.filter((_, index) => sends[index] === undefined),
-    sends: [...outcome.sends, ...sends.filter((send) => send !== undefined).map(({ to, body }) => sendTo(to, body))],
-  };
+  const { answers, sends } = splitAnswers(outcome.answers);
+  return sends.length === 0 ? outcome : { ...outcome, answers, sends: [...outcome.sends, ...sends] };
+}
+
+/** What goes to clients, and, as messages, to agents. */
+export function splitAnswers(given: readonly GivenAnswer[]): {
+  readonly answers: readonly GivenAnswer[];
+  readonly sends: readonly Send[];
+} {
+  const answers: GivenAnswer[] = [];
+  const sends: Send[] = [];
+  for (const one of given) {
+    const sent = answerBody(one.replyTo, one.answer);
+    if (sent === undefined) answers.push(one);
+    else sends.push(sendTo(sent.to, fittingAnswer(sent.to, sent.body)));
+  }
+  return { answers, sends };
+}
+
+/** One that no mailbox would take is an error for who asked. */
+function fittingAnswer(asker: string, body: Body): Body {
+  if (body.kind !== "answer" || !body.answer.ok) return body;
+  if (bytesAtMost([body.answer.value], mailboxBytesMax) <= mailboxBytesMax) return body;
+  const bytes = encodeValue(body.answer.value).length;
+  if (bytes <= mailboxBytesMax) return body;
+  const text =
+    `a reply to an agent must fit ${mailboxBytesMax} bytes; reply with a reference to what is large: asked by=${asker} ` +
+    `bytes=${bytes}`;
+  const error = encodeError(new DormouseError("invalid", "reply.too-large", text));
+  return { ...body, answer: { ok: false, seq: body.answer.seq, error } };
 }
 
 function sendTo(target: string, body: Body, ask?: AskedBy): Send {
@@ -515,8 +538,17 @@ class Work {
     const effect = this.#before.state.effects[address];
     if (effect === undefined || effect.attempt !== attempt) return pass("stale-calls", [], []);
     takeCallNews(this.#making(), address, calls);
-    const told = this.#finishUnchanged({ kind: "calls", address, attempt, calls: calls.map(noteOf) });
+    const stuck = this.#newlyStuck(address);
+    const told = this.#finishUnchanged({ kind: "calls", address, attempt, calls: calls.map(noteOf) }, stuck);
     return this.#within(told, { kind: "calls", address, attempt, calls: [] });
+  }
+
+  /** Why a function is stuck that was not before: who looks for what is wrong with the agent finds it. */
+  #newlyStuck(address: string): ErrorData | undefined {
+    const { rest, error } = this.#state.effects[address]?.durable ?? {};
+    if (rest !== "stuck") return undefined;
+    this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+    return error;
   }
 
   takeAnswer(body: Extract<Body, { kind: "answer" }>): Outcome {
@@ -698,6 +730,7 @@ class Work {
       for (const address of Object.keys(this.#state.effects)) {
         takeCallNews(this.#making(), address, [{ what: "stuck", error }]);
       }
+      this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
       return this.#finishUnchanged(cause, error);
     }
   }
@@ -982,6 +1015,8 @@ const cancelEvent = "dormouse.cancel";
 
 /** What an envelope holds beside its event: two addresses and their like. */
 const envelopeBytesMax = 4_096;
+/** What a value may take that goes to another agent. */
+const mailboxBytesMax = eventBytesMax - envelopeBytesMax;
 
 /** What was found to be data before: contexts are not changed in place, so only what is new is walked (D8). */
 const knownData = new WeakSet<object>();
