@@ -197,7 +197,13 @@ export function earliestDue(state: AgentState): number | undefined {
 
 /** Whether the owner has something to do for this agent without being asked: effects that do not rest, owed actions. */
 export function isBusy(state: AgentState): boolean {
-  return state.owed.length > 0 || Object.values(state.effects).some((effect) => effect.durable?.rest === undefined);
+  return state.owed.length > 0 || hasEffectAtWork(state);
+}
+
+/** Whether an effect of the agent runs, or is to run, on its owner: a durable function that is parked or stuck does not. */
+export function hasEffectAtWork({ effects }: AgentState): boolean {
+  for (const address in effects) if (effects[address]?.durable?.rest === undefined) return true;
+  return false;
 }
 
 /** Whether a durable function of the agent waits for someone to mend its code. */
