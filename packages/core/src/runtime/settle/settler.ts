@@ -139,7 +139,9 @@ export class Settler {
     const { observe } = this.#options;
     let count = 0;
     for (const [loop, idle] of this.#idle(idleMs)) {
-      const unsettled = idle.filter((activation) => activation.isUnsettled);
+      // One that is set aside waits for the next settle: its head may be damaged, and each try costs two requests.
+      const { quarantine } = loop.state;
+      const unsettled = idle.filter((activation) => activation.isUnsettled && !quarantine.has(activation.agent));
       await settleAgents(this.#settling, loop, unsettled);
       for (const activation of idle) if (loop.activations.passivate(activation)) count += note(activation, observe);
     }
