@@ -202,7 +202,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return this.#entries.unsettled;
   }
 
-  /** Whether its mailbox holds so much that made no entry that it is to be settled for the sake of the trim. */
+  /** Whether its mailbox holds so much that it is to be settled for the sake of the trim. */
   get isMailboxGrown(): boolean {
     return this.#reader.isGrown(this.entriesUnsettled > 0);
   }
