@@ -75,6 +75,14 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     expect(await asked).toBe(3);
   });
 
+  test("a client whose store does not answer is told of the app by its hosts", async () => {
+    app = newApp();
+    await start();
+    const { s3: reached, ...others } = places();
+    await using client = await connect({ ...others, s3: { ...reached, endpoint: "http://127.0.0.1:1" }, app });
+    expect(await client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(1);
+  });
+
   test("a host that joins and one that leaves share and hand over; no ask fails", async () => {
     app = newApp();
     const one = await start({ name: "one" });

@@ -22,6 +22,7 @@ import { errorFields, Log } from "./log.ts";
 import { openLogOutput } from "./log-output.ts";
 import { Metrics } from "./metrics.ts";
 import { starting } from "./starting.ts";
+import { whenReady } from "./when-ready.ts";
 
 /** Resolves with the exit code. */
 async function main(line: readonly string[]): Promise<number> {
@@ -52,7 +53,7 @@ async function main(line: readonly string[]): Promise<number> {
     await run(config, log, stopOnSignals(log, endNow));
     return 0;
   } catch (thrown) {
-    log.say("error", "the host has failed", failureFields(thrown));
+    if (!log.hasToldEnd(thrown)) log.say("error", "the host has failed", failureFields(thrown));
     return thrown instanceof DormouseError && thrown.kind === "invalid" ? 2 : 1;
   } finally {
     await output.close();
@@ -89,12 +90,15 @@ async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
   if (started === undefined) return;
   host = started;
   log.started(() => started.incarnation);
+  const types = agents.map(({ type }) => type);
   const { isReady, reason } = status();
-  log.say("info", isReady ? "the host is ready" : "the host has started", {
-    types: agents.map(({ type }) => type),
-    ...(reason === undefined ? {} : { reason }),
-  });
-  await started.ended;
+  if (!isReady) log.say("info", "the host has started", { types, reason });
+  const stopLooking = whenReady(status, () => log.say("info", "the host is ready", { types }));
+  try {
+    await started.ended;
+  } finally {
+    stopLooking();
+  }
   log.say("info", "the host has drained");
 }
 
