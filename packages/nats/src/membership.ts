@@ -11,12 +11,11 @@
  */
 import { Kvm, type KV } from "@nats-io/kv";
 import { StorageType } from "@nats-io/jetstream";
-import type { Subscription } from "@nats-io/transport-node";
 import { DormouseError, type Member, type MemberState, type Membership } from "@dormouse/core/ports";
 import { decodeEntry, encodeEntry } from "./entry.ts";
 import { apiCode, apiCodes, membershipUnavailable, natsClosed } from "./errors.ts";
 import { Judge } from "./judge.ts";
-import type { Link, Stop } from "./link.ts";
+import type { Link, Listening, Stop } from "./link.ts";
 import { Pings } from "./pings.ts";
 import { StreamReader, type StreamMessage } from "./reader.ts";
 import { decodeKey, encodeKey, type AppNames } from "./subjects.ts";
@@ -33,7 +32,7 @@ const batchMax = 1_000;
 interface Own {
   facts: Uint8Array;
   revision: number;
-  readonly life: Subscription;
+  readonly life: Listening;
 }
 
 export class NatsMembership implements Membership {
