@@ -205,7 +205,7 @@ test("agents that are not there end it with 2, agents that throw with 1", async 
 test.for([
   ["ends the process", "process.exit(0);"],
   ["waits for what never comes", "await new Promise(() => undefined);"],
-])("a module of agents that %s ends it with 1, and is told of", async ([, source]) => {
+] as const)("a module of agents that %s ends it with 1, and is told of", async ([, source]) => {
   writeFileSync(join(folder, "ends.mjs"), source);
   const running = start({ ...environment, DORMOUSE_AGENTS: "./ends.mjs" });
   await running.exited;
