@@ -31,8 +31,12 @@ afterEach(async () => {
 test("it has what a program needs, and no second way to start a host", () => {
   const names = [
     "DormouseError",
+    "RetryAfter",
+    "TerminalError",
     "agent",
+    "checkpoint",
     "connect",
+    "durable",
     "loadAgents",
     "message",
     "now",

@@ -39,7 +39,7 @@ const typeExceptions: readonly (readonly [string, string])[] = [["format", "step
 
 /** The one file that may import each library. */
 const libraryFiles: Readonly<Record<string, readonly string[]>> = {
-  xstate: ["packages/core/src/step/engine"],
+  xstate: ["packages/core/src/step/engine", "packages/core/src/agent/durable.ts"],
   msgpackr: ["packages/core/src/format/codec/msgpack.ts"],
   ulid: ["packages/core/src/runtime/ids.ts"],
   lmdb: ["packages/local/src/"],
@@ -145,6 +145,7 @@ const codeCalls: readonly (readonly [call: RegExp, code: (name: string) => strin
   [/new DormouseError\(\s*"[a-z]+",\s*"([^"]+)"/g, (code) => code],
   [/\b(?:corrupt|failure|wrongShape|validate)\([^()]*?"([a-z]+\.[a-z-]+)"/g, (code) => code],
   [/\bcode: "([a-z]+\.[a-z-]+)"/g, (code) => code],
+  [/\b(?:tooLarge|notData): "([a-z]+\.[a-z-]+)"/g, (code) => code],
   [/\bcheckName\("([a-z]+)"/g, (what) => `${what}.invalid`],
   [/\brefusal\(\s*"([a-z-]+)"/g, (name) => `machine.${name}`],
   [/\bcheckEventBytes\([^()]*"([a-z]+)"\)/g, (what) => `${what}.too-large`],
@@ -157,6 +158,7 @@ const computedCodes: readonly string[] = [
   "packages/core/src/format/codec/header.ts: code",
   "packages/core/src/format/shape.ts: code",
   "packages/core/src/step/check.ts: `machine.${code}`",
+  "packages/core/src/step/input.ts: codes.tooLarge",
   "packages/core/src/step/schemas.ts: code",
   "packages/core/src/step/step.ts: `${what}.too-large`",
   "packages/core/src/step/step.ts: code",

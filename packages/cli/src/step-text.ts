@@ -48,6 +48,18 @@ function causeText(step: StepView): string {
       return `timer ${event === undefined ? "" : eventText(event)}`.trimEnd();
     case "effect":
       return event === undefined ? "an effect ends" : effectText(event);
+    case "calls":
+      return "calls of a durable function";
+    case "call":
+      return "a wait of a durable function ends";
+    case "respond":
+      return `a response${from === undefined ? "" : ` from ${oneLine(from)}`}`;
+    case "cancel":
+      return "cancelled from outside";
+    case "unsent":
+      return "an event that was sent ahead is taken back";
+    case "resumed":
+      return "stuck functions go on";
     case "attempt":
       return "an effect that was cut off begins again";
     case "child":

@@ -11,6 +11,7 @@
  */
 import type { AnyAgentDefinition } from "./agent/definition.ts";
 import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
+import { durableOf } from "./agent/durable.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import { type App, encodeApp } from "./format/app.ts";
 import { formatNewest, formatOldest } from "./format/codec/formats.ts";
@@ -18,7 +19,7 @@ import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
-import { type ActorOverrides, Registry } from "./step/registry.ts";
+import { type ActorOverrides, type Known, Registry } from "./step/registry.ts";
 import { openApp } from "./runtime/app.ts";
 import { Caution } from "./runtime/caution.ts";
 import { Commit } from "./runtime/commit.ts";
@@ -35,6 +36,7 @@ import { OtherApps } from "./runtime/other-apps.ts";
 import { PartitionLoop } from "./runtime/partition.ts";
 import { HostPatience } from "./runtime/patience.ts";
 import { serveReads } from "./runtime/reads.ts";
+import { runDurable } from "./runtime/release/durable.ts";
 import { Effects } from "./runtime/release/effect.ts";
 import { decodeTaken, publishFreed, takenSubject } from "./runtime/release/reply.ts";
 import { Settler } from "./runtime/settle/settler.ts";
@@ -228,11 +230,25 @@ class Host implements Incarnation {
     this.#effects = new Effects({
       placeOf: (agent) => partitionOf(agent, this.app.partitions),
       runningMax: settings.effectsRunningMax,
-      run: ({ agent, effect, address, signal }) => {
-        const known = registry.find(parseAddress(agent).type, this.#pathOf(agent));
+      boundOf: ({ agent, effect }) => durableOf(this.#knownOf(agent)?.machine.actor(effect.src)?.logic)?.bound,
+      run: (call, running) => {
+        const { agent, effect, address, signal } = call;
+        const known = this.#knownOf(agent);
         if (known === undefined) throw new Error(`no machine runs this agent here: agent=${agent}`);
         const { src, input, attempt } = effect;
-        return known.machine.runPromise(src, { agent, input, signal, attempt, idempotencyKey: address });
+        const fn = durableOf(known.machine.actor(src)?.logic);
+        if (fn === undefined || effect.durable === undefined) {
+          return known.machine.runPromise(src, { agent, input, signal, attempt, idempotencyKey: address });
+        }
+        return runDurable({
+          call,
+          running,
+          fn,
+          clock: world.clock,
+          entropy: world.entropy,
+          parkMs: settings.parkMs,
+          tell: (news) => this.#loopOf(agent)?.effectTells(call, news),
+        });
       },
       started: ({ agent, address, effect }) =>
         observe({ kind: "effect-started", agent, address, attempt: effect.attempt }),
@@ -505,6 +521,10 @@ class Host implements Incarnation {
 
   #pathOf(agent: Address): readonly string[] {
     return this.#loopOf(agent)?.activations.get(agent)?.committed?.path ?? [];
+  }
+
+  #knownOf(agent: Address): Known | undefined {
+    return this.#options.registry.find(parseAddress(agent).type, this.#pathOf(agent));
   }
 
   #fail(thrown: unknown): void {

@@ -8,7 +8,6 @@ export {
   type Ask,
   type Asked,
   type ContextOf,
-  type Duration,
   type EventOf,
   type EventOfType,
   type EventSchemas,
@@ -23,6 +22,21 @@ export {
   type StateOf,
   type TagOf,
 } from "./agent/definition.ts";
+export {
+  checkpoint,
+  type Checkpointed,
+  type CheckpointOptions,
+  durable,
+  type DurableContext,
+  type DurableLogic,
+  type DurableOptions,
+  type Received,
+  type ReceiveOptions,
+  type RunCall,
+  type RunOptions,
+} from "./agent/durable.ts";
+export type { Duration } from "./agent/duration.ts";
+export { RetryAfter, type RetryPolicy, TerminalError } from "./agent/retry.ts";
 export type { Message, MessageId } from "./agent/current-step.ts";
 export { DormouseError, type ErrorData, type ErrorKind } from "./agent/errors.ts";
 export type { Address, Partition } from "./agent/address.ts";

@@ -14,7 +14,6 @@ export type {
   AnyAgentDefinition,
   Asked,
   ContextOf,
-  Duration,
   EventOf,
   EventOfType,
   InputOf,
@@ -23,7 +22,7 @@ export type {
   StateOf,
   TagOf,
 } from "./agent/definition.ts";
-export { parseDuration } from "./agent/definition.ts";
+export { type Duration, parseDuration } from "./agent/duration.ts";
 export { decodeError, DormouseError, encodeError, type ErrorData, type ErrorKind } from "./agent/errors.ts";
 export { eventBytesMax, keyBytesMax } from "./agent/limits.ts";
 export { checkEventSchema } from "./step/schemas.ts";

@@ -8,6 +8,11 @@ export interface Settings {
   /** Effects that run at once on this host; one that its machine has left does not count, even if it never ends. Default 256. */
   readonly effectsRunningMax?: number;
   /**
+   * How long a durable function that only waits stays in memory, in milliseconds; then it is run again over its checkpoints
+   * when its wait ends. Default 10,000.
+   */
+  readonly parkMs?: number;
+  /**
    * Agents kept in memory at most, over all partitions; the longest idle leave first, at each look (`settleRoundMs`).
    * Those that are at work stay all the same. Default 100,000.
    */
@@ -42,6 +47,7 @@ export type ResolvedSettings = Required<Settings>;
 const defaults: ResolvedSettings = {
   commitLingerMs: 0,
   effectsRunningMax: 256,
+  parkMs: 10_000,
   activationsMax: 100_000,
   settleBytes: 16_777_216,
   settleMs: 120_000,
@@ -55,6 +61,7 @@ const defaults: ResolvedSettings = {
 const ranges: { readonly [name: string]: readonly [number, number] } = {
   commitLingerMs: [0, 20],
   effectsRunningMax: [1, 65_536],
+  parkMs: [0, 86_400_000],
   activationsMax: [1, 100_000_000],
   settleBytes: [1, 1_073_741_824],
   settleMs: [1, 86_400_000],

@@ -25,6 +25,7 @@ const own: readonly Option[] = [
 const settingMeanings: { readonly [name in keyof Settings]-?: string } = {
   commitLingerMs: "how long a record waits for company, in milliseconds",
   effectsRunningMax: "effects that run at once",
+  parkMs: "how long a durable function that only waits stays in memory, in milliseconds",
   activationsMax: "agents kept in memory at most",
   settleBytes: "an owner settles when more bytes of records are not settled",
   settleMs: "or when something is not settled for so long, in milliseconds",

@@ -2,7 +2,8 @@
 import { createMachine } from "xstate";
 import { expect, test } from "vitest";
 import { ref } from "./actions.ts";
-import { agent, parseDuration } from "./definition.ts";
+import { agent } from "./definition.ts";
+import { parseDuration } from "./duration.ts";
 import { DormouseError } from "./errors.ts";
 
 const machine = createMachine({});

@@ -13,6 +13,8 @@ import type {
 } from "xstate";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { checkName } from "./address.ts";
+import { type DurableLogic, durableOf } from "./durable.ts";
+import { type Duration, parseDuration } from "./duration.ts";
 import { DormouseError } from "./errors.ts";
 import { checkOptions, optionError } from "./options.ts";
 
@@ -88,13 +90,10 @@ export type ReplySchemasFor<TEvent extends EventObject> = {
 
 // ---------------------------------------------------------------------------------------------------------------- agents
 
-/** A length of time; a number is milliseconds. */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
-
 /** A definition with every option resolved: what the runtime reads. */
 export interface ResolvedAgent {
   readonly type: string;
-  readonly logic: AnyStateMachine;
+  readonly logic: AgentLogic;
   readonly version: number;
   readonly onError: "skip" | "fail";
   readonly passivateAfterMs: number;
@@ -103,10 +102,14 @@ export interface ResolvedAgent {
   readonly replies: EventSchemas | undefined;
 }
 
+/** What an agent can be made of. */
+// oxlint-disable-next-line typescript/no-explicit-any -- any durable function: its types are invariant
+export type AgentLogic = AnyStateMachine | DurableLogic<any, any>;
+
 /** What an agent type is. `logic` can be another machine's actor: `setup({ actors: { worker: worker.logic } })`. */
 export interface AgentDefinition<
   TType extends string = string,
-  TLogic extends AnyStateMachine = AnyStateMachine,
+  TLogic extends AgentLogic = AgentLogic,
 > extends ResolvedAgent {
   readonly type: TType;
   readonly logic: TLogic;
@@ -114,7 +117,13 @@ export interface AgentDefinition<
 // oxlint-disable-next-line typescript/no-explicit-any -- any machine: its types are invariant, `AnyStateMachine` would not do
 export type AnyAgentDefinition = AgentDefinition<string, any>;
 
-export interface AgentOptions<TLogic extends AnyStateMachine> {
+/** A machine or a durable function; one signature, because errors of overloads name the wrong one. */
+export type LogicOption<TLogic extends AgentLogic> =
+  | { readonly machine: TLogic & AnyStateMachine; readonly run?: never }
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  | { readonly run: TLogic & DurableLogic<any, any>; readonly machine?: never };
+
+export interface AgentOptions<TLogic extends AgentLogic> {
   /** The version of the machine, a whole number from 1 on. Default 1. */
   readonly version?: number;
   /** Checks the machine's input, and may change it. Default: not checked. */
@@ -130,10 +139,12 @@ export interface AgentOptions<TLogic extends AnyStateMachine> {
 }
 
 /**
- * Defines an agent type: its name, its machine, and how it is run. Nothing starts; a host is given the definition.
+ * Defines an agent type: its name, its machine or durable function (`run`), and how it is run. Nothing starts; a host is
+ * given the definition. An agent that is a durable function takes `{ type: name, value }` for each `receive(name)`, and
+ * ends as the function does.
  *
  * @param type - The type's name: a letter, then at most 62 of `a-z`, `0-9`, `-`. Agents are addressed as `type/key`.
- * @returns The definition; its `logic` is the machine itself.
+ * @returns The definition; its `logic` is the machine or function itself.
  * @throws DormouseError `invalid` (`type.invalid`, `agent.no-machine`, `agent.version`, `duration.invalid`).
  * @example
  * ```ts
@@ -141,16 +152,21 @@ export interface AgentOptions<TLogic extends AnyStateMachine> {
  * ```
  * @see DESIGN.md, section 15
  */
-export function agent<const TType extends string, TLogic extends AnyStateMachine>(
+export function agent<const TType extends string, TLogic extends AgentLogic>(
   type: TType,
-  options: { readonly machine: TLogic & AnyStateMachine } & AgentOptions<NoInfer<TLogic>>,
+  options: LogicOption<TLogic> & AgentOptions<NoInfer<TLogic>>,
 ): AgentDefinition<TType, TLogic> {
   checkName("type", type);
   checkOptions("agent", options, optionNames);
-  const { machine, version = 1, onError = "skip", passivateAfter = defaultPassivateAfter } = options;
-  const given: unknown = machine;
-  if (typeof given !== "object" || given === null || !("__xstatenode" in given)) {
-    throw new DormouseError("invalid", "agent.no-machine", `an agent needs a machine, made by XState: type=${type}`);
+  const { version = 1, onError = "skip", passivateAfter = defaultPassivateAfter } = options;
+  const logic = (options.machine ?? options.run) as TLogic;
+  const fn = durableOf(logic);
+  if (fn === undefined && !isMachine(logic)) {
+    throw new DormouseError(
+      "invalid",
+      "agent.no-machine",
+      `an agent needs a machine, made by XState, or run, made by durable(): type=${type}`,
+    );
   }
   if (!["skip", "fail"].includes(onError)) throw optionError('onError is "skip" or "fail"', onError);
   if (!Number.isSafeInteger(version) || version < 1) {
@@ -162,47 +178,33 @@ export function agent<const TType extends string, TLogic extends AnyStateMachine
   }
   return {
     type,
-    logic: machine,
+    logic,
     version,
     onError,
     passivateAfterMs: parseDuration(passivateAfter),
-    input: options.input,
+    input: options.input ?? fn?.input,
     events: options.events as EventSchemas | undefined,
     replies: options.replies as EventSchemas | undefined,
   };
 }
 
-const optionNames = ["machine", "version", "input", "events", "replies", "onError", "passivateAfter"];
-const defaultPassivateAfter: Duration = "30s";
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
-
-/**
- * A duration in milliseconds.
- *
- * @throws DormouseError `invalid` (`duration.invalid`).
- */
-export function parseDuration(duration: Duration): number {
-  if (typeof duration === "number") {
-    if (Number.isFinite(duration) && duration >= 0) return duration;
-  } else {
-    const [, amount, unit] = durationPattern.exec(duration) ?? [];
-    if (amount !== undefined && unit !== undefined) return Number(amount) * unitMs[unit as keyof typeof unitMs];
-  }
-  throw new DormouseError(
-    "invalid",
-    "duration.invalid",
-    `a duration is a number of milliseconds, 0 or more, or such as "500ms", "10s", "5m", "2h", "7d": duration=${duration}`,
-  );
+function isMachine(logic: unknown): boolean {
+  return typeof logic === "object" && logic !== null && "__xstatenode" in logic;
 }
 
+const optionNames = ["machine", "run", "version", "input", "events", "replies", "onError", "passivateAfter"];
+const defaultPassivateAfter: Duration = "30s";
 // ----------------------------------------------------------------------------------------------- what a definition's type says
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
-/** What an agent's type takes. */
+/** What an agent's type takes: a machine its events, a durable function `{ type: name, value }` for a `receive(name)`. */
 export type EventOf<TDefinition extends AnyAgentDefinition> =
-  IsAny<TDefinition["logic"]> extends true ? AnyEventObject : EventFromLogic<TDefinition["logic"]>;
+  IsAny<TDefinition["logic"]> extends true
+    ? AnyEventObject
+    : TDefinition["logic"] extends AnyStateMachine
+      ? EventFromLogic<TDefinition["logic"]>
+      : { type: string; value?: unknown };
 export type InputOf<TDefinition extends AnyAgentDefinition> = InputFrom<TDefinition["logic"]>;
 export type OutputOf<TDefinition extends AnyAgentDefinition> =
   IsAny<TDefinition["logic"]> extends true ? unknown : OutputFrom<TDefinition["logic"]>;
@@ -214,9 +216,11 @@ export type ContextOf<TDefinition extends AnyAgentDefinition> =
 export type StateOf<TDefinition extends AnyAgentDefinition> =
   IsAny<TDefinition["logic"]> extends true
     ? StateValue
-    : string extends StateValueFrom<TDefinition["logic"]>
-      ? never
-      : StateValueFrom<TDefinition["logic"]>;
+    : TDefinition["logic"] extends AnyStateMachine
+      ? string extends StateValueFrom<TDefinition["logic"]>
+        ? never
+        : StateValueFrom<TDefinition["logic"]>
+      : never;
 export type TagOf<TDefinition extends AnyAgentDefinition> = TDefinition["logic"] extends AnyStateMachine
   ? TagsFrom<TDefinition["logic"]>
   : never;

@@ -34,6 +34,12 @@ export const stepIterationsMax: number = 1_000;
 export const waysOutMax: number = 10_000;
 /** Partitions of an app. */
 export const partitionsMax: number = 4_096;
+/** Events that an agent keeps for durable functions that have not asked for them. */
+export const keptEventsMax: number = 1_000;
+/** Checkpoints of a durable function since it began or was restarted. */
+export const checkpointsMax: number = 10_000;
+/** Calls of a durable function that are open at once. */
+export const openCallsMax: number = 1_000;
 /** Nesting of a value. Deeper ones overflow the stack of some codec. */
 export const valueDepthMax: number = 256;
 /** Idempotency keys that one agent remembers, and how long. */

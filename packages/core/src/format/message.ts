@@ -2,10 +2,11 @@
 import type { Address } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
+import type { Answer } from "../step/state.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { bytesAtMost } from "./codec/size.ts";
-import { hasFields, isListOf, isNumber, isObject, isText } from "./shape.ts";
+import { hasFields, isListOf, isMissingOr, isNumber, isObject, isText } from "./shape.ts";
 
 /**
  * Who numbered the envelopes of a message. Numbers are dense, from 1 on, per source and partition; `floor` is the
@@ -66,7 +67,16 @@ export interface ParentLink {
 }
 
 export type Body =
-  | { readonly kind: "event"; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly event: EventData;
+      /** Not before so long after the mailbox has it, in milliseconds. */
+      readonly delayMs?: number;
+      /** Not before then, in milliseconds since 1970. */
+      readonly due?: number;
+    }
+  /** Takes back an event that is not due yet, by its message's id. */
+  | { readonly kind: "unsend"; readonly id: string }
   /** Makes the agent; one that is there is left as it is. */
   | { readonly kind: "start"; readonly input: unknown }
   | {
@@ -87,9 +97,20 @@ export type Body =
         | { readonly kind: "error"; readonly error: unknown }
         | { readonly kind: "snapshot"; readonly snapshot: unknown };
     }
+  /** To a durable function of the agent, which had asked. */
+  | {
+      readonly kind: "answer";
+      /** The function's address. */
+      readonly effect: string;
+      readonly round: number;
+      readonly place: number;
+      readonly answer: Answer;
+    }
+  /** A value for the wait that a token names, by the secret in it. */
+  | { readonly kind: "respond"; readonly secret: string; readonly value: unknown }
   /** From a parent: the child ends. */
   | { readonly kind: "stop"; readonly parent: Address }
-  | { readonly kind: "command"; readonly command: "terminate" | "remove" | "resume" | "skip" };
+  | { readonly kind: "command"; readonly command: "cancel" | "terminate" | "remove" | "resume" | "skip" };
 
 export function encodeBatch(batch: Batch, format: number): Uint8Array {
   return wrap("envelope", format, encodeValue(batch));
@@ -140,7 +161,14 @@ function isEnvelope(value: unknown): value is Envelope {
 function isBody(body: Record<string, unknown>): boolean {
   switch (body["kind"]) {
     case "event":
-      return isObject(body["event"]) && typeof body["event"]["type"] === "string";
+      return (
+        isObject(body["event"]) &&
+        typeof body["event"]["type"] === "string" &&
+        isMissingOr(isNumber)(body["delayMs"]) &&
+        isMissingOr(isNumber)(body["due"])
+      );
+    case "unsend":
+      return isText(body["id"]);
     case "start":
       return true;
     case "start-child":
@@ -152,13 +180,24 @@ function isBody(body: Record<string, unknown>): boolean {
         isObject(body["news"]) &&
         ["done", "error", "snapshot"].includes(String(body["news"]["kind"]))
       );
+    case "answer":
+      return isText(body["effect"]) && isNumber(body["round"]) && isNumber(body["place"]) && isAnswer(body["answer"]);
+    case "respond":
+      return isText(body["secret"]);
     case "stop":
       return typeof body["parent"] === "string";
     case "command":
-      return ["terminate", "remove", "resume", "skip"].includes(String(body["command"]));
+      return ["cancel", "terminate", "remove", "resume", "skip"].includes(String(body["command"]));
     default:
       return false;
   }
+}
+
+function isAnswer(value: unknown): boolean {
+  if (!isObject(value) || !isNumber(value["seq"])) return false;
+  return (
+    value["ok"] === true || (value["ok"] === false && isObject(value["error"]) && isText(value["error"]["message"]))
+  );
 }
 
 export function isParentLink(value: unknown): value is ParentLink {

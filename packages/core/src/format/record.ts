@@ -109,16 +109,62 @@ export interface GivenAnswer {
 
 /** Why an agent took a step, as its history tells it. */
 export type Cause =
-  | { readonly kind: "event"; readonly id: string; readonly from: string | undefined; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly id: string;
+      readonly from: string | undefined;
+      readonly event: EventData;
+      /** When it is to be taken, of one that was sent ahead. */
+      readonly due?: number;
+    }
+  /** An event that is not due yet was taken back. */
+  | { readonly kind: "unsent"; readonly id: string }
   | { readonly kind: "start"; readonly id: string; readonly input: unknown; readonly parent: ParentLink | undefined }
   | { readonly kind: "timer"; readonly timer: string; readonly event: EventData }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly event: EventData }
+  /** What a run of a durable function told; what its calls came to is in the state. */
+  | { readonly kind: "calls"; readonly address: string; readonly attempt: number; readonly calls: readonly CallNote[] }
+  /** A timer of a durable function's call, or the answer to its ask. */
+  | { readonly kind: "call"; readonly address: string; readonly place: number }
+  /** A value for a wait, by its token. */
+  | { readonly kind: "respond"; readonly id: string; readonly from: string | undefined }
+  /** Someone wants the agent to end by itself. */
+  | { readonly kind: "cancel"; readonly id: string }
+  /** Stuck functions are run again. */
+  | { readonly kind: "resumed"; readonly id: string }
   | { readonly kind: "attempt"; readonly address: string; readonly attempt: number }
   | { readonly kind: "child"; readonly child: string; readonly event: EventData }
   | { readonly kind: "action"; readonly name: string; readonly seq: number; readonly index: number }
   | { readonly kind: "end"; readonly how: "stop" | "terminate" }
   /** A message of the agent's, `id`, could not be sent. */
   | { readonly kind: "undelivered"; readonly id: string; readonly to: string };
+
+/** One call of a durable function, as it is told in the history. */
+export interface CallNote {
+  readonly what:
+    | "ended"
+    | "failed"
+    | "sleep"
+    | "receive"
+    | "taken"
+    | "refused"
+    | "send"
+    | "ask"
+    | "spawn"
+    | "log"
+    | "park"
+    | "stuck"
+    | "restart";
+  readonly place?: number;
+  readonly name?: string;
+  readonly attempt?: number;
+  readonly startedAt?: number;
+  readonly due?: number;
+  readonly error?: ErrorData;
+  readonly input?: unknown;
+  readonly usage?: unknown;
+  readonly to?: string;
+}
 
 /** What a record object holds: a record, or the seal that ends the journal for good. */
 export type JournalObject =

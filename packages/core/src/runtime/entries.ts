@@ -15,6 +15,7 @@ import { type LaneKey, parseLane, type PartitionState } from "../format/partitio
 import type { Entry, GivenAnswer, NumberedSend, Origin } from "../format/record.ts";
 import type { Channel, Mailbox } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
+import { replyToFrom } from "../step/durable.ts";
 import { fold } from "../step/fold.ts";
 import { qualifyRefs } from "../step/refs.ts";
 import type { Send } from "../step/step.ts";
@@ -167,15 +168,20 @@ export class Entries {
     const next = new Map<LaneKey, number>();
     // Whoever answers names its sender by this text, in which a key with a "/" is told from another app by the full form.
     const fromHere = parseAddress(from).key.includes("/") ? fullAddress(app.name, from) : from;
-    return sends.map(({ app: other = app.name, to: address, body }) => {
+    return sends.map(({ app: other = app.name, to: address, body, ask }) => {
       const isHere = other === app.name;
       const to = isHere ? partitionOf(address, app.partitions) : this.#routes.laneFor(other, address);
       const n = next.get(to) ?? this.state.outbox.get(to)?.next ?? 1;
       next.set(to, n + 1);
       const sent = { id: newId(), to: address, sentAt: world.clock.now() };
-      const envelope: Unnumbered = isHere
-        ? { ...sent, body, from: fromHere }
-        : { ...sent, body: qualifyRefs(body, app.name), from: fullAddress(app.name, from) };
+      const sender = isHere ? fromHere : fullAddress(app.name, from);
+      const asked = ask === undefined ? {} : { ask: replyToFrom(ask, sender) };
+      const envelope: Unnumbered = {
+        ...sent,
+        ...asked,
+        body: isHere ? body : qualifyRefs(body, app.name),
+        from: sender,
+      };
       return { to, n, envelope };
     });
   }

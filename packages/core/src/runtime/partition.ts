@@ -29,22 +29,15 @@ import type { Entry, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage, SentTo } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
+import type { CallNews } from "../step/durable.ts";
 import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../step/dedup.ts";
 import { decode } from "../step/engine.ts";
 import { foldPosition } from "../step/fold.ts";
 import { asDurable, inputOf } from "../step/input.ts";
 import { type Known, newerState, type Registry } from "../step/registry.ts";
 import { restorer } from "../step/restore.ts";
-import { type AgentState, earliestDue, isBusy } from "../step/state.ts";
-import {
-  answerTo,
-  type EffectResult,
-  type InlineAction,
-  type Outcome,
-  type StepInput,
-  type Stepped,
-  takeStep,
-} from "../step/step.ts";
+import { type AgentState, earliestDue, type EffectResult, isBusy } from "../step/state.ts";
+import { answerTo, type InlineAction, type Outcome, type StepInput, type Stepped, takeStep } from "../step/step.ts";
 import { type Activation, Activations, unreadable, type Work } from "./activations.ts";
 import type { Caution, Cautious, Lone } from "./caution.ts";
 import type { Commit, Committing } from "./commit.ts";
@@ -58,7 +51,7 @@ import type { EffectCall, Effects } from "./release/effect.ts";
 import type { Lost } from "./release/routes.ts";
 import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
-import { Shelf } from "./shelf.ts";
+import { isOfHost, Shelf } from "./shelf.ts";
 
 export interface PartitionOptions {
   readonly app: App;
@@ -137,6 +130,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
       forget: (activation) => this.#forget(activation),
       resumeWork: (agent) => this.#resumeWork(agent),
+      unstick: (activation, id) => this.#stepLocal(activation, { kind: "unstick", id }),
       alone: (agent, id, work) => this.#alone(agent, id, work),
     });
     this.#reader = new Reader(
@@ -498,6 +492,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (envelope.ask?.isRepeat !== true) return false;
     const kept = this.state.answers.get(envelope.id);
     const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
+    // What was asked under a key, the agent itself answers again, for much longer.
+    if (kept === undefined && !isOpen && activation.state?.keys.has(envelope.key ?? "") === true) return false;
     const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
     this.#entries.pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
@@ -510,6 +506,12 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     origin: Origin,
   ): void {
     switch (body.command) {
+      case "cancel": {
+        const known = this.#known(activation);
+        if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
+        else this.#step(activation, known, inputOf(envelope, origin.at), origin);
+        return;
+      }
       case "terminate": {
         const known = this.#known(activation);
         if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
@@ -544,9 +546,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   // --------------------------------------------------------------------------------------------------------------- steps
 
   /** The machine that runs an agent, or why it cannot step now. */
-  #known(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
+  #known(activation: Activation, path?: readonly string[]): Known | DormouseError {
     const { agent } = activation;
-    const { type } = parseAddress(agent);
     const quarantine = this.state.quarantine.get(agent);
     if (quarantine !== undefined) {
       return new DormouseError(
@@ -555,6 +556,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         `the agent is set aside until someone resumes it (dormouse resume ${agent}): ${quarantine.error.message}`,
       );
     }
+    return this.#code(activation, path);
+  }
+
+  /** The same, whether or not the agent is in quarantine. */
+  #code(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
+    const { agent } = activation;
+    const { type } = parseAddress(agent);
     if (activation.phase === "unreadable" && activation.error !== undefined) return activation.error;
     const known = this.#options.registry.find(type, path);
     if (known === undefined) {
@@ -675,22 +683,33 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#local(agent, `${address}/result`, { kind: "effect", address, attempt, result: durable });
   }
 
-  /** A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. */
-  #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<void> {
+  /** A durable function of one of our agents tells of its calls: a message of the agent to itself. */
+  effectTells({ agent, address, effect }: EffectCall, calls: readonly CallNews[]): void {
+    this.#local(agent, `${address}/calls`, { kind: "calls", address, attempt: effect.attempt, calls });
+  }
+
+  /**
+   * A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. Not on a
+   * host that lacks the sender's code, nor when the partition was given up while it was loaded: the next owner tells (P4).
+   */
+  #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<boolean> {
     const { id, from } = envelope;
     const to = fullAddress(app, envelope.to);
-    this.#options.observe({ kind: "skipped", partition: this.partition, why: `a message to ${to}: id=${id}`, error });
-    if (from === undefined) return Promise.resolve(drop(false));
+    const give = (activation: Activation | undefined): boolean => {
+      // None of its code runs, so it may be in quarantine.
+      const known = activation?.state === undefined ? undefined : this.#code(activation);
+      if (this.#entries.isClosed || (known instanceof DormouseError && isOfHost(known))) return false;
+      const why = `a message to ${to}: id=${id}`;
+      this.#options.observe({ kind: "skipped", partition: this.partition, why, error });
+      const isTold = known !== undefined && !(known instanceof DormouseError);
+      drop(isTold);
+      if (isTold && activation !== undefined)
+        this.#step(activation, known, { kind: "undelivered", id, to, error }, undefined);
+      return true;
+    };
+    if (from === undefined) return Promise.resolve(give(undefined));
     return new Promise((resolve) => {
-      this.activations.use(parseTarget(from).address, (activation) => {
-        // What was given up while the agent was loaded, its next owner looks for again (P4).
-        if (!this.#entries.isClosed) {
-          const canStep = activation.state !== undefined && !(this.#known(activation) instanceof DormouseError);
-          drop(canStep);
-          if (canStep) this.#stepLocal(activation, { kind: "undelivered", id, to, error });
-        }
-        resolve();
-      });
+      this.activations.use(parseTarget(from).address, (activation) => resolve(give(activation)));
     });
   }
 
@@ -754,8 +773,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#do(agent, `${agent}/resumed`, async (activation) => {
       if (activation.state === undefined) return;
       // Not of what a kept message asked for since: that begins by itself.
-      for (const [address, { attempt }] of Object.entries(activation.state.effects)) {
-        const isFound = activation.effectsFound[address]?.attempt === attempt;
+      for (const [address, { attempt, durable }] of Object.entries(activation.state.effects)) {
+        const isFound = activation.effectsFound[address]?.attempt === attempt && durable?.rest === undefined;
         if (isFound) this.#stepLocal(activation, { kind: "attempt", address });
       }
       this.#runOwed(activation);

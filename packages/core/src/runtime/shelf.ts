@@ -16,6 +16,7 @@ import type { Origin } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Known } from "../step/registry.ts";
 import { answerTo } from "../step/step.ts";
+import { isStuck } from "../step/state.ts";
 import type { Activation, Activations, Work } from "./activations.ts";
 import type { Caution, Lone } from "./caution.ts";
 import { type Entries, entryBytes } from "./entries.ts";
@@ -40,6 +41,7 @@ export interface ShelfOptions {
   readonly forget: (activation: Activation) => void;
   /** Begins anew what an agent had under way. */
   readonly resumeWork: (agent: Address) => void;
+  readonly unstick: (activation: Activation, id: string) => void;
   /** Work of an agent as caution takes it. */
   readonly alone: (agent: Address, id: string, work: Work) => Lone;
 }
@@ -147,13 +149,15 @@ export class Shelf {
       entries.pass(envelope, origin, command, answerTo(envelope, { ok: false, seq: 0, error: encodeError(still) }));
       return;
     }
-    const value: Resumed = { wasSetAside, isSkipped };
+    const wasStuck = activation.state !== undefined && isStuck(activation.state);
+    const value: Resumed = { wasSetAside: wasSetAside || wasStuck, isSkipped };
     entries.pass(envelope, origin, command, answerTo(envelope, { ok: true, seq: 0, value }));
     if (wasUnreadable) activations.forget(activation);
     if (wasSetAside) activation.effectsFound = activation.state?.effects ?? {};
     this.take(agent);
     // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
     if ((wasSetAside || wasUnreadable) && busy.has(agent)) resumeWork(agent);
+    if (wasStuck) this.#options.unstick(activation, envelope.id);
   }
 
   #whyNotThere(activation: Activation): DormouseError {
@@ -186,7 +190,7 @@ export class Shelf {
 }
 
 /** Whether it is this host that lacks something: another may have it, so nothing is wrong with the agent. */
-function isOfHost(why: DormouseError): boolean {
+export function isOfHost(why: DormouseError): boolean {
   return why.code === "agent.unknown-type" || why.code === "agent.newer-state" || isNewer(why);
 }
 

@@ -106,10 +106,8 @@ function ended(): never {
 
 const blockBytes = 32;
 
-class RunningStep implements CurrentStep {
-  readonly agent: Address;
-  readonly now: number;
-  readonly message: Message;
+/** Numbers of one seed: always the same, and not to be told from others without it. */
+export class Draw {
   readonly #birth: Uint8Array;
   readonly #seq: number;
   /** The seed and the number of the next block, as they are hashed. Most steps draw nothing, so made on first use. */
@@ -118,12 +116,9 @@ class RunningStep implements CurrentStep {
   #block: Uint8Array = new Uint8Array(0);
   #used = 0;
 
-  constructor(context: StepContext) {
-    this.agent = context.agent;
-    this.now = context.now;
-    this.message = context.message;
-    this.#birth = context.birth;
-    this.#seq = context.seq;
+  constructor(birth: Uint8Array, seq: number) {
+    this.#birth = birth;
+    this.#seq = seq;
   }
 
   /** 53 random bits over 2^53. */
@@ -166,6 +161,19 @@ class RunningStep implements CurrentStep {
     writeNumber(this.#source, blockBytes, this.#blocks);
     this.#blocks += 1;
     return sha256(this.#source);
+  }
+}
+
+class RunningStep extends Draw implements CurrentStep {
+  readonly agent: Address;
+  readonly now: number;
+  readonly message: Message;
+
+  constructor({ agent, now, message, birth, seq }: StepContext) {
+    super(birth, seq);
+    this.agent = agent;
+    this.now = now;
+    this.message = message;
   }
 }
 

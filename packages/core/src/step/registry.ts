@@ -1,6 +1,8 @@
 /** The agent types that this host runs, and the machine of every agent and child among them. */
 import type { AnyAgentDefinition, ResolvedAgent } from "../agent/definition.ts";
+import { durableOf } from "../agent/durable.ts";
 import { DormouseError } from "../agent/errors.ts";
+import { machineAround } from "./engine-durable.ts";
 import { type ActorLogic, prepare, type PreparedMachine } from "./engine.ts";
 import type { AgentState } from "./state.ts";
 
@@ -30,12 +32,13 @@ export class Registry {
     for (const definition of definitions) checkDefinition(definition);
     const registered = new Map<unknown, string>(definitions.map(({ logic, type }) => [logic, type]));
     for (const definition of definitions) {
-      const { type, version, logic } = definition;
+      const { type, version } = definition;
+      const logic = definition.logic as ActorLogic;
       if (this.#known.has(type)) {
         throw new DormouseError("invalid", "agent.twice", `two of the agents have one type; rename one: type=${type}`);
       }
       const actors = overrides[type];
-      const machine = prepare(logic as ActorLogic, {
+      const machine = prepare(durableOf(logic) === undefined ? logic : machineAround(type, logic as never), {
         type,
         version,
         registered,

@@ -30,6 +30,8 @@ export interface AgentState {
   readonly owed: readonly OwedAction[];
   /** By idempotency key, oldest first. */
   readonly keys: ReadonlyMap<string, KeyedMessage>;
+  /** Events for durable functions that nobody has received, oldest first. */
+  readonly kept?: readonly KeptEvent[];
   /** How many steps failed; the steps themselves are in the history. */
   readonly errorCount: number;
 }
@@ -50,6 +52,10 @@ export interface Timer {
   readonly generation: number;
   readonly due: number;
   readonly event: EventData;
+  /** Whether it is an event that was sent to be taken then. */
+  readonly isSent?: true;
+  /** The call of a durable function that waits for it. */
+  readonly call?: { readonly effect: string; readonly place: number };
   /** Another agent, when the event is not for this one. */
   readonly to?: string;
 }
@@ -58,8 +64,98 @@ export interface Effect {
   readonly id: string;
   readonly src: string;
   readonly input: unknown;
-  /** From 1 on; one more for every run that begins after a takeover. */
+  /** From 1 on; one more for every run that begins after a takeover, or after a wait. */
   readonly attempt: number;
+  /** When it is ended at the latest, once someone has cancelled its agent. */
+  readonly cancelled?: number;
+  /** Of a durable function: what it has done and waits for. */
+  readonly durable?: DurableState;
+}
+
+/** A durable function's record: a re-run is told what is here, and does the rest. */
+export interface DurableState {
+  /** 16 bytes that nobody can guess: seeds what the function draws, and the tokens of its waits. */
+  readonly key: Uint8Array;
+  /** When it began, or began anew by `restart`. */
+  readonly since: number;
+  /** How often it began anew by `restart`. */
+  readonly round: number;
+  /** Results in the order in which they were recorded: a re-run is given them one at a time, in this order (D7). */
+  readonly checkpoints: readonly Checkpoint[];
+  /** Calls that are durably begun and have not ended, by place; place 0 is the function itself, between two attempts. */
+  readonly open: { readonly [place: string]: OpenCall };
+  /** How many checkpoints it had when it was cancelled. */
+  readonly cancelledAt?: number;
+  /** How many lines it has logged. */
+  readonly logs: number;
+  /** `parked`: it waits, in no host's memory. `stuck`: its code no longer fits this record, and someone must mend it. */
+  readonly rest?: "parked" | "stuck";
+  /** Why it is stuck. */
+  readonly error?: ErrorData;
+}
+
+export type CallKind = "run" | "sleep" | "receive" | "send" | "ask" | "spawn";
+
+/** The end of one call. `place`: the how-many-th call of the function it is, from 1 on. */
+export interface Checkpoint {
+  readonly place: number;
+  readonly kind: CallKind;
+  readonly name: string;
+  /** When it was recorded. */
+  readonly at: number;
+  readonly result: EffectResult;
+}
+
+export type EffectResult =
+  | { readonly ok: true; readonly output: unknown }
+  | { readonly ok: false; readonly error: ErrorData };
+
+export type OpenCall =
+  /** Between two attempts; without `due` the next one may begin. */
+  | {
+      readonly kind: "run";
+      readonly name: string;
+      readonly since: number;
+      readonly attempts: number;
+      readonly error: ErrorData;
+      readonly due?: number;
+    }
+  | { readonly kind: "sleep"; readonly name: string; readonly since: number; readonly due: number }
+  | {
+      readonly kind: "receive";
+      readonly name: string;
+      readonly since: number;
+      readonly due?: number;
+      readonly question?: string;
+      /** Its schema as JSON Schema, for people, where the schema can tell it. */
+      readonly schema?: unknown;
+      /** Whether only the function can tell if a value will do. */
+      readonly isChecked: boolean;
+      /** The value that the function is looking at. */
+      readonly offered?: KeptEvent;
+    }
+  | {
+      readonly kind: "ask";
+      readonly name: string;
+      readonly since: number;
+      readonly due: number;
+      readonly to: string;
+    }
+  | {
+      readonly kind: "spawn";
+      readonly name: string;
+      readonly since: number;
+      readonly due?: undefined;
+      readonly child: string;
+    };
+
+/** An event that came before its `receive`, or is being looked at by it. */
+export interface KeptEvent {
+  readonly name: string;
+  readonly value: unknown;
+  /** Of its message. */
+  readonly id: string;
+  readonly at: number;
 }
 
 export interface Child {
@@ -95,12 +191,18 @@ export function earliestDue(state: AgentState): number | undefined {
   return earliest;
 }
 
-/** Whether the owner has something to do for this agent without being asked: effects, owed actions. */
+/** Whether the owner has something to do for this agent without being asked: effects that do not rest, owed actions. */
 export function isBusy(state: AgentState): boolean {
-  return state.owed.length > 0 || hasKeys(state.effects);
+  return state.owed.length > 0 || hasEffectAtWork(state);
 }
 
-function hasKeys(object: { readonly [key: string]: unknown }): boolean {
-  for (const _key in object) return true;
+/** Whether an effect of the agent runs, or is to run, on its owner: a durable function that is parked or stuck does not. */
+export function hasEffectAtWork({ effects }: AgentState): boolean {
+  for (const address in effects) if (effects[address]?.durable?.rest === undefined) return true;
   return false;
+}
+
+/** Whether a durable function of the agent waits for someone to mend its code. */
+export function isStuck(state: AgentState): boolean {
+  return Object.values(state.effects).some((effect) => effect.durable?.rest === "stuck");
 }

@@ -6,6 +6,7 @@
  */
 import { type Address, parseTarget } from "../agent/address.ts";
 import type { ResolvedAgent } from "../agent/definition.ts";
+import { cancelMsDefault, durableOf } from "../agent/durable.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import {
   eventBytesMax,
@@ -21,7 +22,7 @@ import { type Delta, measuredDiff } from "../format/codec/delta.ts";
 import { encodeValue } from "../format/codec/msgpack.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
 import type { AskedBy, Body, Envelope, ParentLink } from "../format/message.ts";
-import type { Cause, GivenAnswer } from "../format/record.ts";
+import type { CallNote, Cause, GivenAnswer } from "../format/record.ts";
 import type { Message, StepContext } from "./context.ts";
 import {
   describe,
@@ -37,7 +38,26 @@ import {
   step,
 } from "./engine.ts";
 import { validateEvent, validateInput, validateReply } from "./schemas.ts";
-import type { AgentState, AgentStatus, Answer, OpenAsk, Timer } from "./state.ts";
+import {
+  answerBody,
+  beginDurable,
+  cancelAll,
+  cancelledError,
+  cancelPlace,
+  type CallNews,
+  dropDurable,
+  endSpawn,
+  hasDurable,
+  keepEvent,
+  type Making,
+  offerEvent,
+  respond,
+  takeAnswer as takeCallAnswer,
+  takeNews as takeCallNews,
+  unstick,
+  wakeCall,
+} from "./durable.ts";
+import type { AgentState, AgentStatus, Answer, EffectResult, OpenAsk, Timer } from "./state.ts";
 
 export interface StepRequest {
   readonly agent: Address;
@@ -71,11 +91,37 @@ export type StepInput =
       /** Begun by a plain message, which is taken in a step of its own after this one. */
       readonly isImplied: boolean;
     }
-  | { readonly kind: "event"; readonly message: Envelope; readonly at: number; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly event: EventData;
+      /** Not before then. */
+      readonly due?: number;
+    }
+  | { readonly kind: "unsend"; readonly message: Envelope; readonly id: string }
   | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
   | { readonly kind: "timer"; readonly id: string; readonly generation: number }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
   | { readonly kind: "attempt"; readonly address: string }
+  /** A run of a durable function tells of its calls. */
+  | {
+      readonly kind: "calls";
+      readonly address: string;
+      readonly attempt: number;
+      readonly calls: readonly CallNews[];
+    }
+  | { readonly kind: "answer"; readonly message: Envelope; readonly answer: Extract<Body, { kind: "answer" }> }
+  | {
+      readonly kind: "respond";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly secret: string;
+      readonly value: unknown;
+    }
+  | { readonly kind: "cancel"; readonly message: Envelope; readonly at: number }
+  /** Stuck functions are run again. */
+  | { readonly kind: "unstick"; readonly id: string }
   /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
   | {
       readonly kind: "action";
@@ -93,10 +139,6 @@ export interface ChildStart {
   readonly parent: ParentLink;
   readonly path: readonly string[];
 }
-
-export type EffectResult =
-  | { readonly ok: true; readonly output: unknown }
-  | { readonly ok: false; readonly error: ErrorData };
 
 /** `stepped`: recorded as a step. `passed`: nothing of the agent changed; the message is done with. */
 export type Outcome =
@@ -134,6 +176,7 @@ export interface Send {
   readonly app?: string;
   readonly to: Address;
   readonly body: Body;
+  readonly ask?: AskedBy;
 }
 
 export interface LogLine {
@@ -154,6 +197,26 @@ export interface InlineAction {
 
 /** Takes one input through an agent. Never throws for what a user's code or message does: that is an outcome (D9). */
 export function takeStep(request: StepRequest): Outcome {
+  return withAnswersSent(decideStep(request));
+}
+
+/** Agents that asked are answered by a message: an answer is lost with its channel, and they ask once (D4). */
+function withAnswersSent<T extends Outcome>(outcome: T): T {
+  const sends = outcome.answers.map(({ replyTo, answer }) => answerBody(replyTo, answer));
+  if (!sends.some((send) => send !== undefined)) return outcome;
+  return {
+    ...outcome,
+    answers: outcome.answers.filter((_, index) => sends[index] === undefined),
+    sends: [...outcome.sends, ...sends.filter((send) => send !== undefined).map(({ to, body }) => sendTo(to, body))],
+  };
+}
+
+function sendTo(target: string, body: Body, ask?: AskedBy): Send {
+  const { app, address } = parseTarget(target);
+  return { ...(app === undefined ? {} : { app }), to: address, body, ...(ask === undefined ? {} : { ask }) };
+}
+
+function decideStep(request: StepRequest): Outcome {
   const { before, input } = request;
   if (input.kind === "start") return before === undefined ? begin(request, input) : alreadyStarted(before, input);
   if (before === undefined) return notStarted(input);
@@ -175,6 +238,18 @@ export function takeStep(request: StepRequest): Outcome {
       return work.takeResult(input.address, input.attempt, input.result);
     case "attempt":
       return work.beginAttempt(input.address);
+    case "calls":
+      return work.takeCalls(input.address, input.attempt, input.calls);
+    case "answer":
+      return work.takeAnswer(input.answer);
+    case "respond":
+      return work.respond(input);
+    case "cancel":
+      return work.cancel(input);
+    case "unsend":
+      return work.unsend(input.id, input.message);
+    case "unstick":
+      return work.unstick(input.id);
     case "end":
       return work.end(input.how, input.message);
   }
@@ -342,11 +417,15 @@ class Work {
     }
     if (message.key !== undefined) this.#rememberKey(message.key, message.id);
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
+    if (input.due !== undefined && input.due > this.#now) return this.#sendAhead(message, event, input.due);
     const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
+    if (offerEvent(this.#making(), event, message.id)) return this.#finishUnchanged(cause);
     return this.#run(event, cause, message);
   }
 
   takeNews(news: Extract<Body, { kind: "child" }>): Outcome {
+    const call = endSpawn(this.#making(), news);
+    if (call !== undefined) return this.#finishUnchanged({ kind: "call", ...call });
     const current = this.#before.state.machine.children[news.id];
     // An earlier child of that id: what it says is of a life that is over.
     if (current?.address !== news.child) return pass("stale-child", [], []);
@@ -361,16 +440,57 @@ class Work {
       return pass("stale-timer", [], []);
     }
     this.#setTimers(without(this.#state.timers, id));
+    if (timer.call !== undefined) {
+      const { effect: address, place } = timer.call;
+      const attempt = this.#state.effects[address]?.attempt;
+      if (place === cancelPlace && attempt !== undefined) {
+        const error = encodeError(cancelledError(this.#request.agent));
+        return this.takeResult(address, attempt, { ok: false, error });
+      }
+      wakeCall(this.#making(), timer.call);
+      return this.#finishUnchanged({ kind: "call", address, place });
+    }
     const cause: Cause = { kind: "timer", timer: id, event: timer.event };
+    if (timer.isSent === true) return this.#takeSent(timer.event, cause, id);
     if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
     this.#send(timer.to, timer.event);
     return this.#finishUnchanged(cause);
   }
 
+  /** Keeps an event until it is due. */
+  #sendAhead(message: Envelope, event: EventData, due: number): Outcome {
+    const timer: Timer = { generation: this.#seq, due, event, isSent: true };
+    this.#setTimers({ ...this.#state.timers, [sentTimer(message.id)]: timer });
+    const cause: Cause = { kind: "event", id: message.id, from: message.from, event, due };
+    return this.#within(this.#finishUnchanged(cause), cause);
+  }
+
+  /** One that was sent ahead and is due. */
+  #takeSent(event: EventData, cause: Cause, id: string): Outcome {
+    if (offerEvent(this.#making(), event, id)) return this.#finishUnchanged(cause);
+    const isTaken = describe(this.#before.live).accepts.some((type) => type === event.type || type === "*");
+    if (isTaken || !hasDurable(this.#state)) return this.#run(event, cause, undefined);
+    try {
+      keepEvent(this.#making(), event, id);
+      return this.#finishUnchanged(cause);
+    } catch (thrown) {
+      return this.#finishUnchanged(cause, encodeError(thrown));
+    }
+  }
+
+  unsend(id: string, message: Envelope): Outcome {
+    const isThere = this.#state.timers[sentTimer(id)]?.isSent === true;
+    const answers = answerTo(message, { ok: true, seq: isThere ? this.#seq : this.#before.state.seq, value: isThere });
+    if (!isThere) return pass("not-ahead", answers, []);
+    this.#setTimers(without(this.#state.timers, sentTimer(id)));
+    this.#answers.push(...answers);
+    return this.#finishUnchanged({ kind: "unsent", id });
+  }
+
   takeResult(address: string, attempt: number, result: EffectResult): Outcome {
     const effect = this.#before.state.effects[address];
     if (effect === undefined || effect.attempt !== attempt) return pass("stale-effect", [], []);
-    this.#state = { ...this.#state, effects: without(this.#state.effects, address) };
+    dropDurable(this.#making(), address);
     const event = result.ok ? doneEvent(effect.id, result.output) : errorEvent(effect.id, decodeError(result.error));
     return this.#run(event, { kind: "effect", address, attempt, event }, undefined);
   }
@@ -381,6 +501,52 @@ class Work {
     const attempt = effect.attempt + 1;
     this.#state = { ...this.#state, effects: { ...this.#state.effects, [address]: { ...effect, attempt } } };
     return this.#finishUnchanged({ kind: "attempt", address, attempt });
+  }
+
+  takeCalls(address: string, attempt: number, calls: readonly CallNews[]): Outcome {
+    const effect = this.#before.state.effects[address];
+    if (effect === undefined || effect.attempt !== attempt) return pass("stale-calls", [], []);
+    takeCallNews(this.#making(), address, calls);
+    const told = this.#finishUnchanged({ kind: "calls", address, attempt, calls: calls.map(noteOf) });
+    return this.#within(told, { kind: "calls", address, attempt, calls: [] });
+  }
+
+  takeAnswer(body: Extract<Body, { kind: "answer" }>): Outcome {
+    takeCallAnswer(this.#making(), body);
+    if (this.#state.effects === this.#before.state.effects) return pass("stale-answer", [], []);
+    return this.#finishUnchanged({ kind: "call", address: body.effect, place: body.place });
+  }
+
+  respond(input: Extract<StepInput, { kind: "respond" }>): Outcome {
+    const { message, at, secret, value } = input;
+    const opened = { kind: "event", message, at, event: { type: "dormouse.respond" } } as const;
+    if (message.ask !== undefined) this.#openAsk(message, opened, message.id);
+    try {
+      respond(this.#making(), secret, value, message.id);
+    } catch (thrown) {
+      return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
+    }
+    return this.#finishUnchanged({ kind: "respond", id: message.id, from: message.from });
+  }
+
+  /** The machine hears of it as an event, what is under way by its signal; both may do what must be done first. */
+  cancel({ message, at }: Extract<StepInput, { kind: "cancel" }>): Outcome {
+    const event = { type: cancelEvent };
+    const cause: Cause = { kind: "cancel", id: message.id };
+    if (message.ask !== undefined) this.#openAsk(message, { kind: "event", message, at, event }, message.id);
+    const { machine } = this.#request;
+    const isAny = cancelAll(this.#making(), (src) => durableOf(machine.actor(src)?.logic)?.cancelMs ?? cancelMsDefault);
+    // Without a transition for it, and with nothing under way, it would be as if nobody had asked.
+    if (!isAny && !describe(this.#before.live).accepts.some((type) => type === cancelEvent || type === "*")) {
+      return this.#notTaken(message, event);
+    }
+    this.#answer((ask) => ask.handledId === message.id, { ok: true, seq: this.#seq, value: undefined });
+    return this.#run(event, cause, undefined);
+  }
+
+  unstick(id: string): Outcome {
+    if (!unstick(this.#making())) return pass("not-stuck", [], []);
+    return this.#finishUnchanged({ kind: "resumed", id });
   }
 
   settleAction({ name, seq, index, isOwed, error }: Extract<StepInput, { kind: "action" }>): Outcome {
@@ -404,6 +570,9 @@ class Work {
     // A stop of an earlier parent, for an earlier child of this address.
     if (body.kind === "stop" && body.parent !== this.#state.parent?.address) return pass("stale-stop", [], []);
     this.#endWith("stopped");
+    if (how === "terminate") {
+      this.#tellParent({ kind: "error", error: decodeError(endedError(this.#request.agent, "stopped")) });
+    }
     this.#answers.push(...answerTo(message, { ok: true, seq: this.#seq, value: undefined }));
     return this.#finishUnchanged({ kind: "end", how });
   }
@@ -470,6 +639,7 @@ class Work {
   }
 
   #notTaken(message: Envelope, event: EventData): Outcome {
+    if (hasDurable(this.#state)) return this.#keep(message, event);
     const { value, accepts } = describe(this.#before.live);
     const isKnown = accepts.includes(event.type);
     const error = encodeError(
@@ -484,6 +654,57 @@ class Work {
     if (message.key === undefined) return refuse("not-taken", message, this.#before.state.seq, error);
     this.#answer((ask) => ask.handledId === message.id, { ok: false, seq: this.#seq, error });
     return this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
+  }
+
+  /** For a durable function, which may ask for it later. */
+  #keep(message: Envelope, event: EventData): Outcome {
+    try {
+      keepEvent(this.#making(), event, message.id);
+    } catch (thrown) {
+      return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
+    }
+    const kept = this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
+    return this.#within(kept, { kind: "event", id: message.id, from: message.from, event });
+  }
+
+  /** What durable functions keep counts as all of the state does: beyond the bound they are stuck, and go no further (D9). */
+  #within(outcome: Outcome, cause: Cause): Outcome {
+    try {
+      checkStateBytes(this.#request, this.#state, this.#measure());
+      return outcome;
+    } catch (thrown) {
+      this.#takeBack({ ...this.#before.state, seq: this.#seq, now: this.#now });
+      const error = encodeError(thrown);
+      for (const address of Object.keys(this.#state.effects)) {
+        takeCallNews(this.#making(), address, [{ what: "stuck", error }]);
+      }
+      return this.#finishUnchanged(cause, error);
+    }
+  }
+
+  #setState(state: AgentState): void {
+    this.#state = state;
+  }
+
+  /** The step as durable functions change it. */
+  #making(): Making {
+    return Object.defineProperty(
+      {
+        agent: this.#request.agent,
+        seq: this.#seq,
+        now: this.#now,
+        state: this.#state,
+        send: (to: string, body: Body, ask?: AskedBy) => void this.#sends.push(sendTo(to, body, ask)),
+        answer: (id: string, result: EffectResult) => {
+          const { seq } = this.#state;
+          const answer: Answer = result.ok ? { ok: true, seq, value: result.output } : { ...result, seq };
+          this.#answer((ask) => ask.handledId === id, answer);
+        },
+        emit: (event: EventData) => void this.#emitted.push(event),
+      },
+      "state",
+      { get: () => this.#state, set: this.#setState.bind(this) },
+    );
   }
 
   /** The machine threw: its state stays as it was, and what it would have asked for is not (D9). */
@@ -555,7 +776,14 @@ class Work {
           this.#setTimers(without(this.#state.timers, way.id));
           return;
         case "start-effect": {
-          const effect = { id: way.id, src: way.src, input: way.input, attempt: 1 };
+          const isDurable = durableOf(this.#request.machine.actor(way.src)?.logic) !== undefined;
+          const effect = {
+            id: way.id,
+            src: way.src,
+            input: way.input,
+            attempt: 1,
+            ...(isDurable ? { durable: beginDurable(this.#state.birth, way.address, this.#now) } : {}),
+          };
           this.#state = { ...this.#state, effects: { ...this.#state.effects, [way.address]: effect } };
           return;
         }
@@ -584,8 +812,12 @@ class Work {
   }
 
   #send(to: string, event: EventData): void {
-    const { app, address } = parseTarget(to);
-    this.#sends.push({ ...(app === undefined ? {} : { app }), to: address, body: { kind: "event", event } });
+    // To one of the agent's own durable functions.
+    if (this.#state.effects[to]?.durable !== undefined) {
+      if (!offerEvent(this.#making(), event, "", to)) keepEvent(this.#making(), event, "");
+      return;
+    }
+    this.#sends.push(sendTo(to, { kind: "event", event }));
   }
 
   #startChild(way: Extract<WayOut, { kind: "start-child" }>): void {
@@ -596,9 +828,7 @@ class Work {
   }
 
   #stop(address: Address): void {
-    if (this.#state.effects[address] !== undefined) {
-      this.#state = { ...this.#state, effects: without(this.#state.effects, address) };
-    }
+    dropDurable(this.#making(), address);
     if (this.#state.children[address] === undefined) return;
     this.#dropChild(address);
     this.#sends.push({ to: address, body: { kind: "stop", parent: this.#request.agent } });
@@ -634,6 +864,7 @@ class Work {
   /** The agent takes no more events: nothing of it stays under way, and everyone who waits for it hears. */
   #endWith(status: AgentStatus): void {
     for (const address of Object.keys(this.#state.children)) this.#stop(address as Address);
+    for (const address of Object.keys(this.#state.effects)) dropDurable(this.#making(), address);
     this.#state = { ...this.#state, status, timers: {}, effects: {} };
     const { machine } = this.#state;
     if (status === "done") this.#tellParent({ kind: "done", output: machine.output });
@@ -714,6 +945,13 @@ class Work {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+function sentTimer(messageId: string): string {
+  return `dormouse sent ${messageId}`;
+}
+
+/** What a machine hears when someone cancels its agent. */
+const cancelEvent = "dormouse.cancel";
 
 /** What an envelope holds beside its event: two addresses and their like. */
 const envelopeBytesMax = 4_096;
@@ -843,6 +1081,21 @@ function checkWayOut(agent: Address, way: WayOut): void {
     case "cancel-timer":
     case "stop":
   }
+}
+
+/** A call's news without what is in the state, or in what is let out. */
+function noteOf(news: CallNews): CallNote {
+  const {
+    result: _result,
+    value: _value,
+    event,
+    fields: _fields,
+    schema: _schema,
+    ...note
+  } = news as CallNote & {
+    readonly [field in "result" | "value" | "fields" | "schema"]?: unknown;
+  } & { readonly event?: EventData };
+  return event === undefined ? note : { ...note, name: event.type };
 }
 
 function newsEvent({ id, news }: Extract<Body, { kind: "child" }>): EventData {

@@ -6,11 +6,11 @@
  *
  * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
  *     aborted, and what it still says is dropped (D6, D7).
+ * E2  Places go round: an agent that has been given one is behind all others who wait, however many effects it asks for.
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
-import type { EffectResult } from "../../step/step.ts";
-import type { Effect } from "../../step/state.ts";
+import type { Effect, EffectResult } from "../../step/state.ts";
 import { supervise } from "../supervise.ts";
 
 export interface EffectCall {
@@ -21,11 +21,28 @@ export interface EffectCall {
   readonly signal: AbortSignal;
 }
 
+/** A running effect as the work it does knows it. */
+export interface EffectRun {
+  /** Calls `told` with the effect as it is committed, each time that it changes. */
+  onChange(told: (effect: Effect) => void): void;
+  /** It only waits: its place is another's until it goes on, at once and without asking. */
+  rest(): void;
+  work(): void;
+}
+
+/** @property of - The same for all that share the bound. */
+export interface Bound {
+  readonly of: object;
+  readonly most: number;
+}
+
 export interface EffectsOptions {
   readonly placeOf: (agent: Address) => Partition;
   /** How many run at once on this host. */
   readonly runningMax: number;
-  readonly run: (call: EffectCall) => Promise<unknown>;
+  /** What a call's code bounds by itself: how many of it run at once on this host. */
+  readonly boundOf: (call: EffectCall) => Bound | undefined;
+  readonly run: (call: EffectCall, running: EffectRun) => Promise<unknown>;
   readonly ended: (call: EffectCall, result: EffectResult) => void;
   readonly started: (call: EffectCall) => void;
   /** What no one can go on from: the host ends. */
@@ -34,17 +51,24 @@ export interface EffectsOptions {
 
 interface Running {
   readonly call: EffectCall;
+  readonly bound: Bound | undefined;
   readonly controller: AbortController;
   /** Whether it has a place among those that run at once. */
   isStarted: boolean;
   isEnded: boolean;
+  isResting: boolean;
+  /** As it was last committed. */
+  newest: Effect;
+  told: ((effect: Effect) => void) | undefined;
 }
 
 /** The effects of one host; shared by its partitions, so that the bound is the host's. */
 export class Effects {
   readonly #options: EffectsOptions;
   readonly #byAgent = new Map<Address, Map<string, Running>>();
-  #waiting: Running[] = [];
+  /** By agent, in the order in which they are given places (E2). */
+  readonly #waiting = new Map<Address, Running[]>();
+  readonly #bounded = new Map<object, number>();
   #held: ReadonlySet<Partition> = new Set();
   #running = 0;
   #isStopped = false;
@@ -55,13 +79,15 @@ export class Effects {
   }
 
   get size(): number {
-    return this.#running + this.#waiting.length;
+    let waiting = 0;
+    for (const { length } of this.#waiting.values()) waiting += length;
+    return this.#running + waiting;
   }
 
-  /** What may still say something: running or waiting for its turn, and named by its agent's committed state (E1). */
+  /** What is at work, or waits for its turn, and is named by its agent's committed state (E1). */
   *calls(): IterableIterator<EffectCall> {
     for (const running of this.#byAgent.values()) {
-      for (const { call, isEnded } of running.values()) if (!isEnded) yield call;
+      for (const { call, isEnded, isResting } of running.values()) if (!isEnded && !isResting) yield call;
     }
   }
 
@@ -70,25 +96,41 @@ export class Effects {
     let running = this.#byAgent.get(agent);
     if (running !== undefined) {
       for (const [address, one] of running) {
-        if (effects[address]?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
+        const effect = effects[address];
+        if (effect?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
+        else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
+        else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
+        else if (effect !== one.newest) {
+          // A durable function hears of it in its own time.
+          if (effect.cancelled !== undefined && effect.durable === undefined) one.controller.abort();
+          one.newest = effect;
+          one.told?.(effect);
+        }
       }
     }
     for (const address in effects) {
       const effect = effects[address];
-      if (effect === undefined || running?.has(address) === true) continue;
+      if (effect === undefined || effect.durable?.rest !== undefined || running?.has(address) === true) continue;
       if (running === undefined) {
         running = new Map();
         this.#byAgent.set(agent, running);
       }
       const controller = new AbortController();
-      const one = {
-        call: { agent, address, effect, signal: controller.signal },
+      const call = { agent, address, effect, signal: controller.signal };
+      const one: Running = {
+        call,
+        bound: this.#options.boundOf(call),
         controller,
         isStarted: false,
         isEnded: false,
+        isResting: false,
+        newest: effect,
+        told: undefined,
       };
       running.set(address, one);
-      this.#waiting.push(one);
+      const waiting = this.#waiting.get(agent);
+      if (waiting === undefined) this.#waiting.set(agent, [one]);
+      else waiting.push(one);
     }
     if (running?.size === 0) this.#byAgent.delete(agent);
     this.#wakeEndWaiters();
@@ -110,7 +152,7 @@ export class Effects {
   /** Whether anything of a partition's agents runs whose result is still wanted. */
   isRunning(partition: Partition): boolean {
     return this.#of(partition).some(([, running]) =>
-      [...running.values()].some(({ isStarted, isEnded }) => isStarted && !isEnded),
+      [...running.values()].some(({ isStarted, isEnded, isResting }) => isStarted && !isEnded && !isResting),
     );
   }
 
@@ -126,15 +168,21 @@ export class Effects {
   /** Aborts all and starts no more: the host ends. */
   stop(): void {
     this.#isStopped = true;
-    this.#waiting = [];
+    this.#waiting.clear();
     for (const running of this.#byAgent.values()) for (const { controller } of running.values()) controller.abort();
     this.#byAgent.clear();
   }
 
   #drop(running: Map<string, Running>, address: string, one: Running): void {
-    running.delete(address);
-    this.#waiting = this.#waiting.filter((waiting) => waiting !== one);
     one.controller.abort();
+    this.#leave(running, address, one);
+  }
+
+  /** It waits, and is not aborted: it goes on by another run. */
+  #leave(running: Map<string, Running>, address: string, one: Running): void {
+    running.delete(address);
+    this.#unwait(one);
+    one.told = undefined;
     this.#giveBack(one);
   }
 
@@ -142,24 +190,49 @@ export class Effects {
   #giveBack(one: Running): void {
     if (!one.isStarted || one.isEnded) return;
     one.isEnded = true;
-    this.#running -= 1;
+    if (!one.isResting) this.#count(one, -1);
+  }
+
+  #count({ bound }: Running, change: 1 | -1): void {
+    this.#running += change;
+    if (bound !== undefined) this.#bounded.set(bound.of, (this.#bounded.get(bound.of) ?? 0) + change);
+  }
+
+  #rest(one: Running, isResting: boolean): void {
+    if (one.isEnded || one.isResting === isResting) return;
+    one.isResting = isResting;
+    this.#count(one, isResting ? -1 : 1);
+    if (isResting) this.#start();
   }
 
   #start(): void {
     while (!this.#isStopped && this.#running < this.#options.runningMax) {
       const one = this.#nextWaiting();
       if (one === undefined) return;
-      this.#running += 1;
+      this.#count(one, 1);
       one.isStarted = true;
       void supervise(() => this.#run(one), this.#options.failed);
     }
   }
 
   #nextWaiting(): Running | undefined {
-    const { placeOf } = this.#options;
-    if (this.#held.size === 0) return this.#waiting.shift();
-    const index = this.#waiting.findIndex(({ call }) => !this.#held.has(placeOf(call.agent)));
-    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+    for (const [agent, waiting] of this.#waiting) {
+      if (this.#held.size > 0 && this.#held.has(this.#options.placeOf(agent))) continue;
+      const one = waiting.find(({ bound }) => bound === undefined || (this.#bounded.get(bound.of) ?? 0) < bound.most);
+      if (one === undefined) continue;
+      this.#unwait(one);
+      return one;
+    }
+    return undefined;
+  }
+
+  /** Its agent, if more of it waits, is the last from now on (E2). */
+  #unwait(one: Running): void {
+    const { agent } = one.call;
+    const left = this.#waiting.get(agent)?.filter((waiting) => waiting !== one);
+    if (left === undefined) return;
+    this.#waiting.delete(agent);
+    if (left.length > 0) this.#waiting.set(agent, left);
   }
 
   async #run(one: Running): Promise<void> {
@@ -167,7 +240,15 @@ export class Effects {
     this.#options.started(call);
     let result: EffectResult;
     try {
-      result = { ok: true, output: await this.#options.run(call) };
+      const running: EffectRun = {
+        onChange: (told) => {
+          one.told = told;
+          if (one.newest !== call.effect) told(one.newest);
+        },
+        rest: () => this.#rest(one, true),
+        work: () => this.#rest(one, false),
+      };
+      result = { ok: true, output: await this.#options.run(call, running) };
     } catch (thrown) {
       result = { ok: false, error: encodeError(thrown) };
     }

@@ -1,0 +1,625 @@
+/**
+ * Runs a durable function over its checkpoints: what was recorded is told to it again, and the rest is done.
+ *
+ * Owns: one run of one function: which calls it has made, which of them are answered, what it has to tell its agent.
+ * Leaves to others: what is recorded (`step/durable.ts`), when it runs and ends (`effect.ts`).
+ * Called by host for each durable effect: `run`. Calls `tell` with news, which become a step of the agent.
+ *
+ * F4  A call is answered from its agent's committed state alone, now as in a re-run: one at a time, in the order in which
+ *     results were recorded, and the next only when the function has gone as far as it can. So plain `Promise.all`, `race`
+ *     and `any` come out the same each time (D7).
+ * F5  Calls are known by place, kind and name. A call that is not what stands recorded at its place ends the run: the
+ *     function is stuck until someone mends its code, and nothing of it is done (`checkpoint.mismatch`).
+ * F6  News of one turn go together, so parallel calls that end together are one commit.
+ * F7  A run that is dropped, by a park, a restart, another owner or an end, never resumes: its promises stay open, and go
+ *     with its memory.
+ */
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { checkName, makeAddress } from "../../agent/address.ts";
+import type { AnyAgentDefinition } from "../../agent/definition.ts";
+import {
+  checkCallName,
+  currentScope,
+  type DurableContext,
+  type DurableFunction,
+  type DurableScope,
+  inScope,
+  type Received,
+  type ReceiveOptions,
+  type RunCall,
+  type RunOptions,
+} from "../../agent/durable.ts";
+import { type Duration, parseDuration } from "../../agent/duration.ts";
+import { assert } from "../../agent/assert.ts";
+import { decodeError, DormouseError, encodeError } from "../../agent/errors.ts";
+import { eventBytesMax } from "../../agent/limits.ts";
+import { checkOptions, optionError } from "../../agent/options.ts";
+import { attemptTimeout, type ResolvedRetry, resolveRetry, retryDelay } from "../../agent/retry.ts";
+import type { EventData } from "../../agent/way-out.ts";
+import { checkData } from "../../format/codec/data.ts";
+import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
+import type { Clock, Entropy } from "../../ports/index.ts";
+import { Draw } from "../../step/context.ts";
+import { type CallNews, cancelledError, tokenOf } from "../../step/durable.ts";
+import { asDurable } from "../../step/input.ts";
+import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
+import type { EffectCall, EffectRun } from "./effect.ts";
+
+export interface DurableRunOptions {
+  readonly call: EffectCall;
+  readonly running: EffectRun;
+  readonly fn: DurableFunction;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly parkMs: number;
+  /** What the run has to say, in order. */
+  readonly tell: (news: readonly CallNews[]) => void;
+}
+
+/** A call that the function has made and that is not answered yet. */
+interface Made {
+  readonly answer: (result: EffectResult) => void;
+  /** Told its open call, as it is committed, each time that it changes. */
+  readonly look: ((open: OpenCall) => void) | undefined;
+}
+
+/** Runs it; resolves with its output or rejects with what it throws, unless it is dropped (F7). */
+export function runDurable(options: DurableRunOptions): Promise<unknown> {
+  return new DurableRun(options).go();
+}
+
+class DurableRun implements DurableScope {
+  readonly run: DurableContext["run"];
+  readonly #options: DurableRunOptions;
+  readonly #draw: Draw;
+  /** By place. */
+  readonly #made = new Map<number, Made>();
+  readonly #recorded = new Map<number, Checkpoint>();
+  readonly #life = new AbortController();
+  /** The function's own signal. */
+  readonly #cancel = new AbortController();
+  /** Lines that earlier runs logged. */
+  readonly #logged: number;
+  #state: DurableState;
+  #places = 0;
+  /** Checkpoints that were told to the function. */
+  #seen = 0;
+  #now: number;
+  #logs = 0;
+  /** Attempts and checks under way here. */
+  #atWork = 0;
+  #news: CallNews[] = [];
+  #isTurning = false;
+  #isOver = false;
+  #cancelPark: (() => void) | undefined;
+
+  constructor(options: DurableRunOptions) {
+    this.#options = options;
+    const { durable } = options.call.effect;
+    assert(durable !== undefined, "a durable function's effect has its record");
+    this.#state = durable;
+    this.#now = durable.since;
+    this.#logged = durable.logs;
+    this.#draw = new Draw(durable.key, durable.round);
+    this.run = (name, fn, runOptions) => this.#run(name, fn, runOptions) as Promise<never>;
+    this.#learn(durable);
+  }
+
+  async go(): Promise<unknown> {
+    const { call, running, fn } = this.#options;
+    call.signal.addEventListener("abort", () => this.#end(), { once: true });
+    running.onChange((effect) => this.#changed(effect));
+    this.#turn();
+    const result = await inScope(this, () => outcomeOf(() => fn.fn(this.#context())));
+    this.#checkEnd();
+    if (!this.#isOver && !result.ok) this.#retry(result.thrown);
+    if (this.#isOver) return never();
+    this.#flush();
+    this.#end();
+    if (result.ok) return result.value;
+    throw result.thrown;
+  }
+
+  #context(): DurableContext<unknown> {
+    const { call } = this.#options;
+    return {
+      input: copyOf(call.effect.input),
+      run: this.run,
+      sleep: async (duration) => this.#sleep(this.#options.clock.now() + parseDuration(duration)),
+      sleepUntil: async (date) => this.#sleep(Number(date)),
+      receive: (name: string, options?: ReceiveOptions) => this.#receive(name, options) as Received<never>,
+      send: async (definition, key, event) => this.#send(addressOf(definition, key), event),
+      ask: async (definition, key, event, options) =>
+        this.#ask(addressOf(definition, key), event, options) as Promise<never>,
+      spawn: async (definition, input) => this.#spawn(definition, input) as Promise<never>,
+      restart: async (input) => this.#restart(input),
+      signal: this.#cancel.signal,
+      attempt: call.effect.attempt,
+      idempotencyKey: call.address,
+      now: () => this.#now,
+      random: () => this.#draw.random(),
+      uuid: () => this.#draw.uuid(),
+      log: (message, fields) => this.#log(message, fields),
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- its calls
+
+  #run(name: string, fn: (call: RunCall) => unknown, options: RunOptions = {}): Promise<unknown> {
+    const inside = currentScope();
+    // The outermost marked call is the boundary.
+    if (inside !== undefined && inside !== this) return inside.run(name, fn, options);
+    return settled(() => {
+      checkCallName(name);
+      checkOptions("run", options, ["retry", "input"]);
+      const retry = resolveRetry(options.retry);
+      const attempt = (place: number, n: number): void => void this.#attempt({ place, name, fn, retry, n, options });
+      let begun = 0;
+      return this.#make("run", name, (place) => ({
+        begin: () => attempt(place, (begun = 1)),
+        look: (open) => {
+          if (open.kind !== "run" || open.due !== undefined || open.attempts < begun) return;
+          attempt(place, (begun = open.attempts + 1));
+        },
+      })).answered;
+    });
+  }
+
+  async #attempt({ place, name, fn, retry, n, options }: Attempt): Promise<void> {
+    const { call, clock, entropy } = this.#options;
+    const startedAt = clock.now();
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    // What is begun after a cancel undoes things, and is not cancelled itself.
+    const isUndoing = this.#isCancelled();
+    const stop = isUndoing ? this.#life.signal : this.#cancel.signal;
+    stop.addEventListener("abort", abort, { once: true });
+    const runCall: RunCall = {
+      signal: controller.signal,
+      attempt: n,
+      idempotencyKey: `${call.address}/${this.#state.round}/${place}`,
+    };
+    const plain: DurableScope = { run: async (_name, inner) => inner(runCall) as never };
+    this.#begin();
+    const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
+    stop.removeEventListener("abort", abort);
+    if (this.#isOver) return;
+    const isCancelled = !isUndoing && this.#isCancelled();
+    const told = { place, name, attempt: n, startedAt };
+    const delayMs =
+      result.ok || isCancelled ? undefined : retryDelay(retry, n, result.thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+    if (!result.ok && delayMs !== undefined) {
+      this.#tell({ what: "failed", ...told, error: encodeError(result.thrown), due: clock.now() + delayMs });
+    } else {
+      const ended = result.ok ? this.#valueOf(result.value) : { ok: false as const, error: encodeError(result.thrown) };
+      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(result) });
+    }
+    this.#done();
+  }
+
+  /** What an attempt comes to; after its time, that it took too long. */
+  #within(name: string, { timeoutMs }: ResolvedRetry, abort: () => void, work: () => Promise<Result>): Promise<Result> {
+    if (timeoutMs === undefined) return work();
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.schedule(timeoutMs, () => {
+        abort();
+        resolve({ ok: false, thrown: attemptTimeout(name, timeoutMs) });
+      });
+      const ended = async (): Promise<void> => {
+        resolve(await work());
+        cancel();
+      };
+      void ended();
+    });
+  }
+
+  #valueOf(value: unknown): EffectResult {
+    return asDurable(this.#options.call.agent, { ok: true, output: value }, checkpointCodes);
+  }
+
+  #sleep(due: number): Promise<void> {
+    checkOutside("sleep");
+    if (!(due <= dateMsMax && due >= 0)) throw optionError("a sleep ends at a date of the calendar", due);
+    const begin = (place: number) => (): void => this.#tell({ what: "sleep", place, due: Math.ceil(due) });
+    return this.#make("sleep", "sleep", (place) => ({ begin: begin(place) })).answered as Promise<void>;
+  }
+
+  #receive(name: string, options: ReceiveOptions = {}): Promise<unknown> {
+    checkOutside("receive");
+    checkCallName(name);
+    checkOptions("receive", options, ["schema", "timeout", "question"]);
+    const { schema, timeout, question } = options;
+    if (question !== undefined && !(typeof question === "string" && question.length <= questionCharactersMax)) {
+      throw optionError(`a question is a text of at most ${questionCharactersMax} characters`, question);
+    }
+    const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
+    let looked: string | undefined;
+    const { place, answered } = this.#make("receive", name, (at) => ({
+      begin: () =>
+        this.#tell({
+          what: "receive",
+          place: at,
+          name,
+          isChecked: schema !== undefined,
+          ...(timeoutMs === undefined ? {} : { timeoutMs }),
+          ...(question === undefined ? {} : { question }),
+          ...jsonSchemaOf(schema),
+        }),
+      look: (open) => {
+        if (open.kind !== "receive" || open.offered === undefined || open.offered.id === looked) return;
+        looked = open.offered.id;
+        void this.#check(at, name, schema, open.offered);
+      },
+    }));
+    return Object.assign(answered, { token: tokenOf(this.#options.call.agent, this.#state.key, place) });
+  }
+
+  /** Looks whether a value that was offered will do. */
+  async #check(place: number, name: string, schema: StandardSchemaV1 | undefined, offered: Offered): Promise<void> {
+    const { id } = offered;
+    this.#begin();
+    const result = await outcomeOf(() => schema?.["~standard"].validate(copyOf(offered.value)));
+    if (this.#isOver) return;
+    const checked = result.ok ? (result.value as StandardSchemaV1.Result<unknown>) : undefined;
+    const issues = result.ok ? (checked?.issues?.map(issueText) ?? []) : [encodeError(result.thrown).message];
+    const value = checked !== undefined && issues.length === 0 && "value" in checked ? checked.value : undefined;
+    const taken = issues.length === 0 ? this.#valueOf(value) : undefined;
+    if (taken?.ok === true) this.#tell({ what: "taken", place, id, value: taken.output });
+    else {
+      const error = taken === undefined ? encodeError(valueRefused(name, issues)) : taken.error;
+      this.#tell({ what: "refused", place, id, error });
+    }
+    this.#done();
+  }
+
+  #send(to: string, event: EventData): Promise<void> {
+    checkOutside("send");
+    checkEvent(to, event);
+    const begin = (place: number) => (): void => this.#tell({ what: "send", place, to, event });
+    return this.#make("send", event.type, (place) => ({ begin: begin(place) })).answered as Promise<void>;
+  }
+
+  #ask(to: string, event: EventData, options: AskOptions = {}): Promise<unknown> {
+    checkOutside("ask");
+    checkEvent(to, event);
+    checkOptions("ask", options, ["timeout"]);
+    const timeoutMs = parseDuration(options.timeout ?? askTimeoutDefault);
+    const begin = (place: number) => (): void => this.#tell({ what: "ask", place, to, event, timeoutMs });
+    return this.#make("ask", event.type, (place) => ({ begin: begin(place) })).answered;
+  }
+
+  #spawn(definition: AnyAgentDefinition, input: unknown): Promise<unknown> {
+    checkOutside("spawn");
+    const type = typeof definition === "string" ? definition : definition.type;
+    checkName("type", type);
+    checkData(input, { what: "input", code: "input.not-data", of: this.#options.call.agent });
+    checkFits(type, input);
+    const begin = (place: number) => (): void => this.#tell({ what: "spawn", place, type, input: copyOf(input) });
+    return this.#make("spawn", type, (place) => ({ begin: begin(place) })).answered;
+  }
+
+  #restart(input: unknown): Promise<never> {
+    checkOutside("restart");
+    checkData(input, { what: "input", code: "input.not-data", of: this.#options.call.agent });
+    this.#tell({ what: "restart", input: copyOf(input) });
+    this.#flush();
+    this.#end();
+    return never();
+  }
+
+  #log(message: string, fields?: object): void {
+    this.#logs += 1;
+    if (this.#isOver || this.#logs <= this.#logged) return;
+    const of = this.#options.call.agent;
+    if (fields !== undefined) checkData(fields, { what: "fields", code: "log.not-data", of });
+    this.#tell({ what: "log", message, ...(fields === undefined ? {} : { fields: copyOf(fields) }) });
+  }
+
+  /** A call of the function: it begins, goes on where it was left, or is answered by what was recorded. */
+  #make(kind: CallKind, name: string, at: (place: number) => CallWork): { place: number; answered: Promise<unknown> } {
+    this.#places += 1;
+    const place = this.#places;
+    const recorded = this.#recorded.get(place) ?? this.#state.open[place];
+    if (this.#isOver) return { place, answered: never() };
+    if (recorded !== undefined && (recorded.kind !== kind || recorded.name !== name)) {
+      this.#stick(mismatch(this.#options.call, place, `${recorded.kind} "${recorded.name}"`, `${kind} "${name}"`));
+      return { place, answered: never() };
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const work = at(place);
+    this.#made.set(place, {
+      answer: (result) => (result.ok ? resolve(copyOf(result.output)) : reject(decodeError(result.error))),
+      look: work.look,
+    });
+    this.#stayHere();
+    const open = this.#state.open[place];
+    if (open !== undefined) work.look?.(open);
+    else if (recorded === undefined) work.begin();
+    this.#turn();
+    return { place, answered: promise };
+  }
+
+  // ------------------------------------------------------------------------------------------------------ what was recorded
+
+  #changed({ durable }: Effect): void {
+    if (this.#isOver || durable === undefined) return;
+    if (durable.rest !== undefined) {
+      this.#end();
+      return;
+    }
+    const before = this.#state;
+    this.#learn(durable);
+    this.#hearCancel();
+    for (const [place, open] of Object.entries(durable.open)) {
+      if (open !== before.open[place]) this.#made.get(Number(place))?.look?.(open);
+    }
+    this.#turn();
+  }
+
+  #isCancelled(): boolean {
+    return this.#cancel.signal.aborted;
+  }
+
+  /** In a re-run, at the same point as before. */
+  #hearCancel(): void {
+    const { cancelledAt } = this.#state;
+    if (cancelledAt !== undefined && this.#seen >= cancelledAt)
+      this.#cancel.abort(cancelledError(this.#options.call.agent));
+  }
+
+  #learn(durable: DurableState): void {
+    for (let index = this.#recorded.size; index < durable.checkpoints.length; index += 1) {
+      const checkpoint = durable.checkpoints[index];
+      if (checkpoint !== undefined) this.#recorded.set(checkpoint.place, checkpoint);
+    }
+    this.#state = durable;
+  }
+
+  /** When the function has gone as far as it can: tells the next result, and what there is to tell of it (F4, F6). */
+  #turn(): void {
+    if (this.#isTurning || this.#isOver) return;
+    this.#isTurning = true;
+    this.#options.clock.turn(() => {
+      this.#isTurning = false;
+      if (this.#isOver) return;
+      this.#flush();
+      if (this.#answerNext()) this.#turn();
+      else this.#restIfIdle();
+    });
+  }
+
+  #answerNext(): boolean {
+    const next = this.#state.checkpoints[this.#seen];
+    const made = next === undefined ? undefined : this.#made.get(next.place);
+    // Its call is still to be made.
+    if (next === undefined || made === undefined) return false;
+    this.#seen += 1;
+    this.#now = next.at;
+    this.#made.delete(next.place);
+    this.#stayHere();
+    this.#hearCancel();
+    made.answer(next.result);
+    return true;
+  }
+
+  /** Nothing is at work, and calls wait: after a while the function leaves memory. */
+  #restIfIdle(): void {
+    const { clock, parkMs, running } = this.#options;
+    if (this.#atWork > 0 || this.#made.size === 0 || this.#cancelPark !== undefined) return;
+    // What was told and is not committed yet brings something to do.
+    for (const place of this.#made.keys()) if (this.#state.open[place] === undefined) return;
+    running.rest();
+    this.#cancelPark = clock.schedule(parkMs, () => this.#tell({ what: "park", seen: this.#seen }));
+  }
+
+  #stayHere(): void {
+    this.#cancelPark?.();
+    this.#cancelPark = undefined;
+    this.#options.running.work();
+  }
+
+  #begin(): void {
+    this.#atWork += 1;
+    this.#stayHere();
+  }
+
+  #done(): void {
+    this.#atWork -= 1;
+  }
+
+  #tell(news: CallNews): void {
+    if (this.#isOver) return;
+    this.#news.push(news);
+    this.#turn();
+  }
+
+  #flush(): void {
+    if (this.#news.length > 0) this.#options.tell(this.#news.splice(0));
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- its end
+
+  /** A function that ends before calls that were recorded is not the one that made them (F5). */
+  #checkEnd(): void {
+    if (this.#isOver) return;
+    const places = [...this.#recorded.keys(), ...Object.keys(this.#state.open).map(Number)];
+    const missed = places.filter((place) => place > this.#places).toSorted((a, b) => a - b)[0];
+    if (missed === undefined) return;
+    const recorded = this.#recorded.get(missed) ?? this.#state.open[missed];
+    this.#stick(mismatch(this.#options.call, missed, `${recorded?.kind} "${recorded?.name}"`, "the function's end"));
+  }
+
+  #retry(thrown: unknown): void {
+    const { call, clock, entropy, fn } = this.#options;
+    const failed = this.#state.open[0];
+    const attempt = (failed?.kind === "run" ? failed.attempts : 0) + 1;
+    const delayMs = retryDelay(fn.retry, attempt, thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+    if (delayMs === undefined) return;
+    const told = { place: 0, name: call.effect.src, attempt, startedAt: this.#state.since };
+    this.#tell({ what: "failed", ...told, error: encodeError(thrown), due: clock.now() + delayMs });
+    this.#flush();
+    this.#end();
+  }
+
+  #stick(error: DormouseError): void {
+    this.#news = [];
+    this.#tell({ what: "stuck", error: encodeError(error) });
+    this.#flush();
+    this.#end();
+  }
+
+  /** F7 */
+  #end(): void {
+    this.#isOver = true;
+    this.#cancelPark?.();
+    this.#made.clear();
+    this.#life.abort();
+    this.#cancel.abort();
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ leaves
+
+interface CallWork {
+  readonly begin: () => void;
+  readonly look?: (open: OpenCall) => void;
+}
+
+interface Attempt {
+  readonly place: number;
+  readonly name: string;
+  readonly fn: (call: RunCall) => unknown;
+  readonly retry: ResolvedRetry;
+  readonly n: number;
+  readonly options: RunOptions;
+}
+
+interface AskOptions {
+  readonly timeout?: Duration;
+}
+
+type Offered = NonNullable<Extract<OpenCall, { kind: "receive" }>["offered"]>;
+
+type Result = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly thrown: unknown };
+
+const checkpointCodes = { notData: "checkpoint.not-data", tooLarge: "checkpoint.too-large" };
+const askTimeoutDefault: Duration = "30s";
+const questionCharactersMax = 4_096;
+/** The last date there is: ECMA-262, section "Time Values and Time Range". */
+const dateMsMax = 8_640_000_000_000_000;
+/** What of an input the history keeps. */
+const inputBytesMax = 16_384;
+
+async function outcomeOf(work: () => unknown): Promise<Result> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (thrown) {
+    return { ok: false, thrown };
+  }
+}
+
+/** What is wrong with a call is told as its promise. */
+async function settled<T>(work: () => Promise<T>): Promise<T> {
+  return work();
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/** Its own: whoever gets it may change it, and the record must not. */
+function copyOf(value: unknown): unknown {
+  return typeof value === "object" && value !== null ? decodeValue(encodeValue(value)) : value;
+}
+
+function addressOf(definition: AnyAgentDefinition | string, key: string): string {
+  return makeAddress(typeof definition === "string" ? definition : definition.type, key);
+}
+
+function checkOutside(call: string): void {
+  const scope = currentScope();
+  if (scope === undefined || scope instanceof DurableRun) return;
+  throw new DormouseError(
+    "invalid",
+    "durable.nested",
+    `${call}() is called inside a marked call, whose result is recorded as one; call it in the durable function itself`,
+  );
+}
+
+function checkEvent(to: string, event: EventData): void {
+  if (typeof (event as EventData | null | undefined)?.type !== "string")
+    throw optionError("an event has a type", event);
+  checkData(event, { what: "event", code: "event.not-data", of: to });
+  checkFits(to, event);
+}
+
+/** Refuses what no mailbox would take. */
+function checkFits(to: string, value: unknown): void {
+  const bytes = encodeValue(value).length;
+  if (bytes <= eventBytesMax - envelopeBytesMax) return;
+  throw new DormouseError(
+    "invalid",
+    "event.too-large",
+    `what goes to another agent must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: agent=${to} bytes=${bytes}`,
+  );
+}
+
+const envelopeBytesMax = 4_096;
+
+/** As far as it can be kept and is of use to a reader. */
+function inputOf({ input }: RunOptions): { readonly input?: unknown } {
+  try {
+    checkData(input, { what: "input", code: "input.not-data" });
+    if (input === undefined || encodeValue(input).length > inputBytesMax) return {};
+    return { input: copyOf(input) };
+  } catch {
+    return {};
+  }
+}
+
+/** Tokens and cost, where the result tells them as model calls do. */
+function usageOf(result: Result): { readonly usage?: unknown } {
+  if (!result.ok || typeof result.value !== "object" || result.value === null) return {};
+  const { usage } = result.value as { readonly usage?: unknown };
+  if (typeof usage !== "object" || usage === null) return {};
+  const { input: kept } = inputOf({ input: usage });
+  return kept === undefined ? {} : { usage: kept };
+}
+
+function jsonSchemaOf(schema: StandardSchemaV1 | undefined): { readonly schema?: unknown } {
+  try {
+    const standard = schema?.["~standard"] as
+      | { readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown } }
+      | undefined;
+    const told = standard?.jsonSchema?.input?.({ target: "draft-2020-12" });
+    if (told === undefined) return {};
+    const json: unknown = JSON.parse(JSON.stringify(told));
+    return encodeValue(json).length <= inputBytesMax ? { schema: json } : {};
+  } catch {
+    // One that cannot be told as JSON Schema checks all the same.
+    return {};
+  }
+}
+
+function issueText({ message, path }: StandardSchemaV1.Issue): string {
+  const at = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+  return at === "" ? message : `${at}: ${message}`;
+}
+
+function valueRefused(name: string, issues: readonly string[]): DormouseError {
+  const why = issues.slice(0, 10).join("; ").slice(0, 1_000);
+  return new DormouseError(
+    "invalid",
+    "receive.refused",
+    `the value does not fit what is waited for: ${why}: name=${name}`,
+  );
+}
+
+function mismatch({ agent, effect }: EffectCall, place: number, recorded: string, found: string): DormouseError {
+  return new DormouseError(
+    "failed",
+    "checkpoint.mismatch",
+    `the function's code no longer makes the calls that are recorded; bring the call back, or deploy the code that made ` +
+      `it, then resume the agent: agent=${agent} function=${effect.src} call=${place} recorded=${recorded} found=${found}`,
+  );
+}
