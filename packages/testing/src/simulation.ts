@@ -28,6 +28,7 @@ import { DurableChecker } from "./checkers/d3-durable.ts";
 import { ElsewhereChecker } from "./checkers/d4-elsewhere.ts";
 import { OnceChecker } from "./checkers/d4-once.ts";
 import { OwnersChecker } from "./checkers/d5-owners.ts";
+import { CallsChecker } from "./checkers/d7-calls.ts";
 import { EffectsChecker } from "./checkers/d7-effects.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
@@ -46,6 +47,7 @@ import { desk } from "./workloads/desk.ts";
 import { family } from "./workloads/family.ts";
 import { guest } from "./workloads/guest.ts";
 import { kitchen } from "./workloads/kitchen.ts";
+import { permit } from "./workloads/permit.ts";
 import { plan } from "./workloads/plan.ts";
 import { scribe } from "./workloads/scribe.ts";
 import { trade } from "./workloads/trade.ts";
@@ -123,6 +125,7 @@ export const workloads: readonly ((random: Random) => Workload)[] = [
   trade,
   plan,
   kitchen,
+  permit,
 ];
 
 const durationMsDefault = 60_000;
@@ -202,6 +205,7 @@ class Simulation {
       new ElsewhereChecker(),
       new OwnersChecker(),
       new EffectsChecker(),
+      new CallsChecker(),
       new BytesChecker(),
       new HistoryChecker(),
       new RestChecker(),
@@ -491,6 +495,7 @@ function drawSettings(random: Random): Settings {
     settleRoundMs: random.pick([300, 2_000, 5_000]),
     outboxRepeatMs: random.pick([300, 3_000, 30_000]),
     drainMs: random.pick([0, 500, 10_000]),
+    parkMs: random.pick([0, 200, 10_000]),
     stateBytesMax,
   };
 }

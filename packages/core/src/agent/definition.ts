@@ -132,7 +132,10 @@ export interface AgentOptions<TLogic extends AgentLogic> {
   readonly events?: EventSchemasFor<EventFromLogic<TLogic>>;
   /** Check replies by the type of the asked event. Default: not checked. */
   readonly replies?: ReplySchemasFor<EventFromLogic<TLogic>>;
-  /** Default `"skip"` for agents addressed by key: a step that throws is recorded, and the next message is taken. */
+  /**
+   * Default `"skip"` for agents addressed by key: a step that throws is recorded, and the next message is taken. Of one that is
+   * a durable function: `"fail"`.
+   */
   readonly onError?: "skip" | "fail";
   /** How long the agent stays in memory without a message. Default 30 s. */
   readonly passivateAfter?: Duration;
@@ -158,9 +161,11 @@ export function agent<const TType extends string, TLogic extends AgentLogic>(
 ): AgentDefinition<TType, TLogic> {
   checkName("type", type);
   checkOptions("agent", options, optionNames);
-  const { version = 1, onError = "skip", passivateAfter = defaultPassivateAfter } = options;
   const logic = (options.machine ?? options.run) as TLogic;
   const fn = durableOf(logic);
+  // A function's own machine takes one step after it: without that the agent would wait for ever.
+  const onErrorDefault = fn === undefined ? "skip" : "fail";
+  const { version = 1, onError = onErrorDefault, passivateAfter = defaultPassivateAfter } = options;
   if (fn === undefined && !isMachine(logic)) {
     throw new DormouseError(
       "invalid",

@@ -144,7 +144,7 @@ export interface DurableFunction {
 export const cancelMsDefault = 30_000;
 
 export interface DurableOptions {
-  /** Of the function itself, when it throws: it is run again over its checkpoints. Default: one attempt. */
+  /** Of the function itself, when it throws: it is run again over its checkpoints. Without `timeout`. Default: one attempt. */
   readonly retry?: RetryPolicy;
   /** How many of this function run at once on one host; those that wait do not count. Default: as many as effects may. */
   readonly concurrency?: number;
@@ -184,6 +184,12 @@ export function durable(first: unknown, second?: unknown): DurableLogic<unknown,
   const options = ((isBare ? second : first) ?? {}) as DurableOptions & { readonly input?: StandardSchemaV1 };
   checkOptions("durable", options, ["retry", "concurrency", "cancelTimeout", ...(isBare ? [] : ["input"])]);
   if (typeof fn !== "function") throw optionError("durable takes an asynchronous function", fn);
+  if (options.retry?.timeout !== undefined) {
+    throw optionError(
+      "a function's waits would count as its time, so it has no retry.timeout; a run in it has",
+      options.retry,
+    );
+  }
   const { concurrency } = options;
   if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
     throw optionError("concurrency is a whole number from 1 on", concurrency);

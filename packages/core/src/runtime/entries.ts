@@ -18,7 +18,7 @@ import type { ResolvedSettings } from "../settings.ts";
 import { replyToFrom } from "../step/durable.ts";
 import { fold } from "../step/fold.ts";
 import { qualifyRefs } from "../step/refs.ts";
-import type { Send } from "../step/step.ts";
+import { type Send, splitAnswers } from "../step/step.ts";
 import type { Activation } from "./activations.ts";
 import type { Commit, Committing } from "./commit.ts";
 import type { World } from "./insist.ts";
@@ -147,7 +147,8 @@ export class Entries {
 
   /** Decides a message without a step. */
   pass(envelope: Envelope, origin: Origin, why: string, answers: readonly GivenAnswer[]): void {
-    this.passOf(envelope.to, origin, why, answers, []);
+    const split = splitAnswers(answers);
+    this.passOf(envelope.to, origin, why, split.answers, this.number(envelope.to, split.sends));
   }
 
   passOf(

@@ -480,7 +480,9 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
       const outcome = this.#step(activation, known, start, undefined, origin === undefined);
       if (outcome.kind === "passed") {
-        if (origin !== undefined) this.#entries.pass(envelope, origin, outcome.why, outcome.answers);
+        const { why, answers, sends } = outcome;
+        const numbered = this.#entries.number(envelope.to, sends);
+        if (origin !== undefined) this.#entries.passOf(envelope.to, origin, why, answers, numbered);
         return;
       }
     }

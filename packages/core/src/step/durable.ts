@@ -11,6 +11,7 @@
  */
 import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { dateMsMax } from "../agent/duration.ts";
 import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
@@ -75,7 +76,8 @@ export type CallNews =
       readonly timeoutMs: number;
     }
   | { readonly what: "spawn"; readonly place: number; readonly type: string; readonly input: unknown }
-  | { readonly what: "log"; readonly message: string; readonly fields?: unknown }
+  /** `isInside`: by the body of a marked call. */
+  | { readonly what: "log"; readonly message: string; readonly fields?: unknown; readonly isInside?: boolean }
   /** Nothing is left to do but wait; `seen`: the checkpoints that the function has been given. */
   | { readonly what: "park"; readonly seen: number }
   | { readonly what: "stuck"; readonly error: ErrorData }
@@ -124,7 +126,8 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       return end(making, address, news.place, "run", news.name, news.result);
     case "failed": {
       const { place, name, attempt, error, due, startedAt } = news;
-      open(making, address, place, { kind: "run", name, since: startedAt, attempts: attempt, error, due });
+      const again = { attempts: attempt, error, due: dueAfter(due, 0) };
+      open(making, address, place, { kind: "run", name, since: startedAt, ...again });
       if (place === 0) rest(making, address, "parked");
       return;
     }
@@ -142,7 +145,13 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       const { place, to, event, timeoutMs } = news;
       const replyTo = `${askPrefix}${address} ${durableAt(making, address)?.round} ${place} ${making.agent}`;
       making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
-      return open(making, address, place, { kind: "ask", name: event.type, since: now, due: now + timeoutMs, to });
+      return open(making, address, place, {
+        kind: "ask",
+        name: event.type,
+        since: now,
+        due: dueAfter(now, timeoutMs),
+        to,
+      });
     }
     case "spawn": {
       const { place, type, input } = news;
@@ -155,12 +164,12 @@ function takeOne(making: Making, address: string, news: CallNews): void {
     }
     case "log": {
       const { message, fields } = news;
-      change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
+      if (news.isInside !== true) change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
       return making.emit({ type: "dormouse.log", message, ...(fields === undefined ? {} : { fields }) });
     }
     case "park": {
       const durable = durableAt(making, address);
-      const isOvertaken = durable?.checkpoints.length !== news.seen || Object.values(durable.open).some(isReady);
+      const isOvertaken = durable?.checkpoints.length !== news.seen || isAnyReady(durable.open);
       return isOvertaken ? undefined : rest(making, address, "parked");
     }
     case "stuck":
@@ -171,9 +180,13 @@ function takeOne(making: Making, address: string, news: CallNews): void {
   }
 }
 
-/** Whether the function has something to do for it: an attempt that is due, a value to look at. */
-function isReady(call: OpenCall): boolean {
-  return (call.kind === "run" && call.due === undefined) || (call.kind === "receive" && call.offered !== undefined);
+/** Whether the function has something to do for one of them: an attempt that is due, a value to look at. */
+function isAnyReady(calls: DurableState["open"]): boolean {
+  return Object.entries(calls).some(([place, call]) => {
+    if (call.kind === "receive") return call.offered !== undefined;
+    // The attempt of place 0 is the function's run itself.
+    return call.kind === "run" && call.due === undefined && place !== "0";
+  });
 }
 
 // ------------------------------------------------------------------------------------------------------------ what ends a wait
@@ -183,8 +196,7 @@ export function wakeCall(making: Making, { effect: address, place }: NonNullable
   const call = durableAt(making, address)?.open[place];
   switch (call?.kind) {
     case "run": {
-      const { due: _due, ...ready } = call;
-      open(making, address, place, ready);
+      readyRun(making, address, place, call);
       return unpark(making, address);
     }
     case "sleep":
@@ -253,7 +265,11 @@ function cancelCalls(making: Making, address: string, { open: calls, checkpoints
   change(making, address, (durable) => ({ ...durable, cancelledAt: checkpoints.length }));
   const error = encodeError(cancelledError(making.agent));
   for (const [place, call] of Object.entries(calls)) {
-    if (place === "0") continue;
+    if (place === "0") {
+      // Its next attempt is now.
+      if (call.kind === "run") readyRun(making, address, 0, call);
+      continue;
+    }
     endCallee(making, call, error);
     end(making, address, Number(place), call.kind, call.name, { ok: false, error });
   }
@@ -318,7 +334,7 @@ export function respond(making: Making, secret: string, value: unknown, id: stri
     for (const [place, call] of Object.entries(durable.open)) {
       if (call.kind !== "receive" || secretOf(durable.key, Number(place)) !== secret) continue;
       if (call.offered !== undefined) throw tokenUnknown(making.agent, "another value for it is being looked at");
-      give(making, address, Number(place), call, { name: call.name, value, id, at: making.now });
+      give(making, address, Number(place), call, { name: call.name, value, id, at: making.now, isByToken: true });
       return;
     }
     // The second to respond is told what the first was.
@@ -349,6 +365,11 @@ export function takeAnswer(making: Making, body: Extract<Body, { kind: "answer" 
 /** Not a subject, which has no space: `agent <effect> <round> <place> <agent>`. */
 const askPrefix = "agent ";
 const askPattern = /^agent (\S+) (\d+) (\d+) (.+)$/s;
+
+/** Whether an agent asked, and no client. */
+export function isAgents(replyTo: string): boolean {
+  return replyTo.startsWith(askPrefix);
+}
 
 /** The message that an answer to an agent's ask goes in; `undefined` of a client's ask. */
 export function answerBody(replyTo: string, answer: Answer): { readonly to: string; readonly body: Body } | undefined {
@@ -409,8 +430,8 @@ function put(making: Making, address: string, effect: Effect): void {
 }
 
 function open(making: Making, address: string, place: number, call: OpenCall): void {
-  const count = Object.keys(durableAt(making, address)?.open ?? {}).length;
-  if (count >= openCallsMax) {
+  const known = durableAt(making, address)?.open ?? {};
+  if (known[place] === undefined && Object.keys(known).length >= openCallsMax) {
     rest(making, address, "stuck", encodeError(tooMany("open calls", making.agent, openCallsMax)));
     return;
   }
@@ -432,6 +453,12 @@ function end(making: Making, address: string, place: number, kind: CallKind, nam
   } else unpark(making, address);
 }
 
+/** The next attempt may begin. */
+function readyRun(making: Making, address: string, place: number, call: Extract<OpenCall, { kind: "run" }>): void {
+  const { due: _due, ...ready } = call;
+  open(making, address, place, ready);
+}
+
 function receive(making: Making, address: string, news: Extract<CallNews, { what: "receive" }>): void {
   const { place, name, timeoutMs, question, schema, isChecked } = news;
   const call = {
@@ -439,7 +466,7 @@ function receive(making: Making, address: string, news: Extract<CallNews, { what
     name,
     since: making.now,
     isChecked,
-    ...(timeoutMs === undefined ? {} : { due: making.now + timeoutMs }),
+    ...(timeoutMs === undefined ? {} : { due: dueAfter(making.now, timeoutMs) }),
     ...(question === undefined ? {} : { question }),
     ...(schema === undefined ? {} : { schema }),
   } as const;
@@ -489,13 +516,29 @@ function decide(making: Making, address: string, news: Extract<CallNews, { what:
 function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
+  keepOffered(making, address);
   const over = encodeError(tokenUnknown(making.agent, "its function has begun anew"));
-  for (const [place, call] of Object.entries(effect.durable.open)) {
+  for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
     disarm(making, address, Number(place));
     endCallee(making, call, over);
   }
   const durable = beginDurable(making.state.birth, address, making.now, effect.durable.round + 1);
   put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable });
+}
+
+/** An event that a function was looking at when it began anew is for its next wait, before all that came later. */
+function keepOffered(making: Making, address: string): void {
+  const kept: KeptEvent[] = [];
+  const calls = Object.entries(durableAt(making, address)?.open ?? {});
+  for (const [place, call] of calls) {
+    // What came by a token was for that wait alone.
+    if (call.kind !== "receive" || call.offered === undefined || call.offered.isByToken === true) continue;
+    kept.push(call.offered);
+    const { offered: _offered, ...waiting } = call;
+    open(making, address, Number(place), waiting);
+  }
+  if (kept.length === 0) return;
+  making.state = { ...making.state, kept: [...kept.toSorted((a, b) => a.at - b.at), ...(making.state.kept ?? [])] };
 }
 
 function rest(making: Making, address: string, how: "parked" | "stuck", error?: ErrorData): void {
@@ -505,9 +548,15 @@ function rest(making: Making, address: string, how: "parked" | "stuck", error?: 
 /** F2 */
 function unpark(making: Making, address: string): void {
   const effect = making.state.effects[address];
-  if (effect?.durable?.rest !== "parked") return;
+  // A function that failed waits for its next attempt, whatever comes meanwhile.
+  if (effect?.durable?.rest !== "parked" || effect.durable.open[0]?.due !== undefined) return;
   const { rest: _rest, ...durable } = effect.durable;
   put(making, address, { ...effect, attempt: effect.attempt + 1, durable });
+}
+
+/** Never after the last date there is. */
+function dueAfter(now: number, ms: number): number {
+  return Math.min(dateMsMax, Math.ceil(now + ms));
 }
 
 function timerId(address: string, place: number): string {

@@ -14,6 +14,7 @@ import { type AnyActorLogic, type AnyStateMachine, getNextTransitions, StateMach
 import type { Address } from "../agent/address.ts";
 import { AgentRef } from "../agent/agent-ref.ts";
 import { assert } from "../agent/assert.ts";
+import { durableOf } from "../agent/durable.ts";
 import { DormouseError } from "../agent/errors.ts";
 import { stepIterationsMax } from "../agent/limits.ts";
 import type { EventData } from "../agent/way-out.ts";
@@ -208,6 +209,10 @@ class Prepared implements RunningMachine {
 
   actor(src: string): NamedActor | undefined {
     return this.#actors.get(src);
+  }
+
+  isDurable(src: string): boolean {
+    return durableOf(this.#actors.get(src)?.logic) !== undefined;
   }
 
   child(src: string): PreparedMachine | undefined {

@@ -40,6 +40,8 @@ export interface RunningMachine extends PreparedMachine {
   readonly id: string;
   /** The type of the agents that are children under `src`, and the path to their logic in it. */
   childType(src: string): { readonly type: string; readonly path: readonly string[] };
+  /** Whether the actor is a durable function, which takes events. */
+  isDurable(src: string): boolean;
 }
 
 export type AnyStateNode = AnyStateMachine["root"];
@@ -336,13 +338,17 @@ export class StepScope {
     );
   }
 
-  /** A promise takes no events, and a child that ended none any more. */
+  /** A promise takes no events unless it is a durable function, and a child that ended none any more. */
   #isDeaf(address: string): boolean {
-    for (const birth of this.#births.values()) if (birth.address === address) return birth.kind === "promise";
+    for (const birth of this.#births.values()) if (birth.address === address) return this.#isPlainPromise(birth);
     for (const child of Object.values(this.before?.data.children ?? {})) {
-      if (child.address === address) return child.kind === "promise" || child.isEnded === true;
+      if (child.address === address) return this.#isPlainPromise(child) || child.isEnded === true;
     }
     return false;
+  }
+
+  #isPlainPromise({ kind, src }: Birth | ChildData): boolean {
+    return kind === "promise" && !this.prepared.isDurable(src);
   }
 
   #log({ value, label }: { value: unknown; label?: string }): void {

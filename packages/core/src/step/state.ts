@@ -56,8 +56,10 @@ export interface Timer {
   readonly isSent?: true;
   /** The call of a durable function that waits for it. */
   readonly call?: { readonly effect: string; readonly place: number };
-  /** Another agent, when the event is not for this one. */
+  /** Another agent, or a durable function of this one, when the event is not for this one. */
   readonly to?: string;
+  /** `to` is a durable function: when that has ended, nobody is meant. */
+  readonly isToFunction?: true;
 }
 
 export interface Effect {
@@ -156,6 +158,8 @@ export interface KeptEvent {
   /** Of its message. */
   readonly id: string;
   readonly at: number;
+  /** It is for the wait that its token names, and no other. */
+  readonly isByToken?: true;
 }
 
 export interface Child {

@@ -202,13 +202,36 @@ export function takeStep(request: StepRequest): Outcome {
 
 /** Agents that asked are answered by a message: an answer is lost with its channel, and they ask once (D4). */
 function withAnswersSent<T extends Outcome>(outcome: T): T {
-  const sends = outcome.answers.map(({ replyTo, answer }) => answerBody(replyTo, answer));
-  if (!sends.some((send) => send !== undefined)) return outcome;
-  return {
-    ...outcome,
-    answers: outcome.answers.filter((_, index) => sends[index] === undefined),
-    sends: [...outcome.sends, ...sends.filter((send) => send !== undefined).map(({ to, body }) => sendTo(to, body))],
-  };
+  const { answers, sends } = splitAnswers(outcome.answers);
+  return sends.length === 0 ? outcome : { ...outcome, answers, sends: [...outcome.sends, ...sends] };
+}
+
+/** What goes to clients, and, as messages, to agents. */
+export function splitAnswers(given: readonly GivenAnswer[]): {
+  readonly answers: readonly GivenAnswer[];
+  readonly sends: readonly Send[];
+} {
+  const answers: GivenAnswer[] = [];
+  const sends: Send[] = [];
+  for (const one of given) {
+    const sent = answerBody(one.replyTo, one.answer);
+    if (sent === undefined) answers.push(one);
+    else sends.push(sendTo(sent.to, fittingAnswer(sent.to, sent.body)));
+  }
+  return { answers, sends };
+}
+
+/** One that no mailbox would take is an error for who asked. */
+function fittingAnswer(asker: string, body: Body): Body {
+  if (body.kind !== "answer" || !body.answer.ok) return body;
+  if (bytesAtMost([body.answer.value], mailboxBytesMax) <= mailboxBytesMax) return body;
+  const bytes = encodeValue(body.answer.value).length;
+  if (bytes <= mailboxBytesMax) return body;
+  const text =
+    `a reply to an agent must fit ${mailboxBytesMax} bytes; reply with a reference to what is large: asked by=${asker} ` +
+    `bytes=${bytes}`;
+  const error = encodeError(new DormouseError("invalid", "reply.too-large", text));
+  return { ...body, answer: { ok: false, seq: body.answer.seq, error } };
 }
 
 function sendTo(target: string, body: Body, ask?: AskedBy): Send {
@@ -390,6 +413,8 @@ class Work {
   #state: AgentState;
   #measured: Measured | undefined;
   #thrown: unknown;
+  /** How many events the machine has given to its functions. */
+  #given = 0;
 
   constructor(request: StepRequest, before: Activated) {
     this.#request = request;
@@ -419,7 +444,7 @@ class Work {
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
     if (input.due !== undefined && input.due > this.#now) return this.#sendAhead(message, event, input.due);
     const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
-    if (offerEvent(this.#making(), event, message.id)) return this.#finishUnchanged(cause);
+    if (offerEvent(this.#making(), event, message.id)) return this.#taken(message, cause);
     return this.#run(event, cause, message);
   }
 
@@ -453,7 +478,13 @@ class Work {
     const cause: Cause = { kind: "timer", timer: id, event: timer.event };
     if (timer.isSent === true) return this.#takeSent(timer.event, cause, id);
     if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
-    this.#send(timer.to, timer.event);
+    if (timer.isToFunction === true && !this.#isFunction(timer.to)) return this.#finishUnchanged(cause);
+    try {
+      this.#send(timer.to, timer.event);
+    } catch (thrown) {
+      this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+      return this.#finishUnchanged(cause, encodeError(thrown));
+    }
     return this.#finishUnchanged(cause);
   }
 
@@ -507,14 +538,24 @@ class Work {
     const effect = this.#before.state.effects[address];
     if (effect === undefined || effect.attempt !== attempt) return pass("stale-calls", [], []);
     takeCallNews(this.#making(), address, calls);
-    const told = this.#finishUnchanged({ kind: "calls", address, attempt, calls: calls.map(noteOf) });
+    const stuck = this.#newlyStuck(address);
+    const told = this.#finishUnchanged({ kind: "calls", address, attempt, calls: calls.map(noteOf) }, stuck);
     return this.#within(told, { kind: "calls", address, attempt, calls: [] });
+  }
+
+  /** Why a function is stuck that was not before: who looks for what is wrong with the agent finds it. */
+  #newlyStuck(address: string): ErrorData | undefined {
+    const { rest, error } = this.#state.effects[address]?.durable ?? {};
+    if (rest !== "stuck") return undefined;
+    this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
+    return error;
   }
 
   takeAnswer(body: Extract<Body, { kind: "answer" }>): Outcome {
     takeCallAnswer(this.#making(), body);
     if (this.#state.effects === this.#before.state.effects) return pass("stale-answer", [], []);
-    return this.#finishUnchanged({ kind: "call", address: body.effect, place: body.place });
+    const cause: Cause = { kind: "call", address: body.effect, place: body.place };
+    return this.#within(this.#finishUnchanged(cause), cause);
   }
 
   respond(input: Extract<StepInput, { kind: "respond" }>): Outcome {
@@ -526,7 +567,7 @@ class Work {
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
-    return this.#finishUnchanged({ kind: "respond", id: message.id, from: message.from });
+    return this.#taken(message, { kind: "respond", id: message.id, from: message.from });
   }
 
   /** The machine hears of it as an event, what is under way by its signal; both may do what must be done first. */
@@ -607,12 +648,13 @@ class Work {
     // One that was just read is not frozen yet; one that is costs a look.
     if (this.#request.freezeContexts) freezeData(encode(this.#before.live).context);
     const asked = this.#state;
+    const told = this.#answers.length;
     try {
       const result = step(machine, this.#before.live, event, context);
       checkResult(this.#request, this.#before, result);
       if (result.isTaken) return this.finish(result, cause);
     } catch (thrown) {
-      this.#takeBack(asked);
+      this.#takeBack(asked, told);
       this.#thrown = thrown;
       const about = `agent=${this.#request.agent} event=${event.type}`;
       return this.#fail(failure("agent.step-failed", thrown, about), cause, message);
@@ -621,10 +663,11 @@ class Work {
     return this.#finishUnchanged(cause);
   }
 
-  /** Forgets all that the machine asked for. */
-  #takeBack(state: AgentState): void {
+  /** Forgets all that the machine asked for. @param told - Answers that were given before. */
+  #takeBack(state: AgentState, told: number = 0): void {
     this.#state = state;
-    for (const list of [this.#sends, this.#answers, this.#emitted, this.#logs, this.#actions]) list.length = 0;
+    for (const list of [this.#sends, this.#emitted, this.#logs, this.#actions]) list.length = 0;
+    this.#answers.length = told;
   }
 
   #refuseEvent(event: EventData): ErrorData | undefined {
@@ -663,8 +706,17 @@ class Work {
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
-    const kept = this.#finishUnchanged({ kind: "event", id: message.id, from: message.from, event });
-    return this.#within(kept, { kind: "event", id: message.id, from: message.from, event });
+    return this.#taken(message, { kind: "event", id: message.id, from: message.from, event });
+  }
+
+  /** For a function that waits, or will: refused, and nothing else suffers, where the agent's state has no room for it. */
+  #taken(message: Envelope, cause: Cause): Outcome {
+    try {
+      checkStateBytes(this.#request, this.#state, this.#measure());
+      return this.#finishUnchanged(cause);
+    } catch (thrown) {
+      return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
+    }
   }
 
   /** What durable functions keep counts as all of the state does: beyond the bound they are stuck, and go no further (D9). */
@@ -678,6 +730,7 @@ class Work {
       for (const address of Object.keys(this.#state.effects)) {
         takeCallNews(this.#making(), address, [{ what: "stuck", error }]);
       }
+      this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
       return this.#finishUnchanged(cause, error);
     }
   }
@@ -768,6 +821,7 @@ class Work {
             due: this.#now + Math.max(0, Math.ceil(way.delayMs)),
             event: way.event,
             ...(way.to === undefined ? {} : { to: way.to }),
+            ...(way.to !== undefined && this.#isFunction(way.to) ? { isToFunction: true } : {}),
           };
           this.#setTimers({ ...this.#state.timers, [way.id]: timer });
           return;
@@ -813,11 +867,17 @@ class Work {
 
   #send(to: string, event: EventData): void {
     // To one of the agent's own durable functions.
-    if (this.#state.effects[to]?.durable !== undefined) {
-      if (!offerEvent(this.#making(), event, "", to)) keepEvent(this.#making(), event, "");
+    if (this.#isFunction(to)) {
+      this.#given += 1;
+      const id = `${this.#request.agent}#${this.#seq}.${this.#given}`;
+      if (!offerEvent(this.#making(), event, id, to)) keepEvent(this.#making(), event, id);
       return;
     }
     this.#sends.push(sendTo(to, { kind: "event", event }));
+  }
+
+  #isFunction(address: string): boolean {
+    return this.#state.effects[address]?.durable !== undefined;
   }
 
   #startChild(way: Extract<WayOut, { kind: "start-child" }>): void {
@@ -955,6 +1015,8 @@ const cancelEvent = "dormouse.cancel";
 
 /** What an envelope holds beside its event: two addresses and their like. */
 const envelopeBytesMax = 4_096;
+/** What a value may take that goes to another agent. */
+const mailboxBytesMax = eventBytesMax - envelopeBytesMax;
 
 /** What was found to be data before: contexts are not changed in place, so only what is new is walked (D8). */
 const knownData = new WeakSet<object>();

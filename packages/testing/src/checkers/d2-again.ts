@@ -86,6 +86,8 @@ export class AgainChecker implements Checker {
     const { step, before, after, seqBefore } = recorded;
     const { agent, seq, at } = step;
     if (seq !== seqBefore + 1) return `it follows step ${seqBefore}`;
+    // What the calls of a durable function came to is in the state, and nowhere else: nothing to execute the step on.
+    if (step.cause.kind === "calls") return undefined;
     const input = inputOf(recorded);
     if (typeof input === "string") return input;
     if (before !== undefined && at < before.now) return `it is at ${at}, and the step before it at ${before.now}`;
@@ -117,6 +119,11 @@ function inputOf({ step, before, message }: RecordedStep): AgainRequest["input"]
     case "action":
       // One that is recorded and was not owed is an inline one that failed.
       return { kind: "action", name: cause.name, seq: cause.seq, index: cause.index, isOwed: false, error };
+    case "call": {
+      if (message !== undefined) return { kind: "answer", message, answer: message.body };
+      const id = `dormouse ${cause.address} ${cause.place}`;
+      return { kind: "timer", id, generation: before?.timers[id]?.generation };
+    }
     case "undelivered":
       return { kind: "undelivered", id: cause.id, to: cause.to, error };
     case "end":
@@ -163,6 +170,6 @@ function derivedOf({ timers, effects, owed }: StoredState): { readonly wakeUp: u
   const dues = Object.values(timers).map(({ due }) => due);
   return {
     wakeUp: dues.length === 0 ? undefined : Math.min(...dues),
-    isBusy: owed.length > 0 || Object.keys(effects).length > 0,
+    isBusy: owed.length > 0 || Object.values(effects).some(({ durable }) => durable?.rest === undefined),
   };
 }

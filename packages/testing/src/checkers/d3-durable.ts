@@ -32,6 +32,8 @@ interface Read {
   readonly toldBefore: number;
 }
 
+const callPattern = /^(.+)\/\d+\/\d+(?:!told)?$/;
+
 export class DurableChecker implements Checker {
   readonly name = "D3 durable";
   readonly #violations: Violation[] = [];
@@ -165,7 +167,12 @@ export class DurableChecker implements Checker {
   }
 
   #begin({ atMs, party, idempotencyKey, effect, attempt }: Extract<Observation, { type: "effect-began" }>): void {
-    const isStored = attempt === 1 ? this.#isNamed(idempotencyKey) : this.#attempts.has(`${idempotencyKey} ${attempt}`);
+    // A marked call begins with nothing recorded but its function.
+    const [, ofCall] = callPattern.exec(idempotencyKey) ?? [];
+    const isStored =
+      ofCall !== undefined || attempt === 1
+        ? this.#isNamed(ofCall ?? idempotencyKey)
+        : this.#attempts.has(`${idempotencyKey} ${attempt}`);
     if (!isStored) this.#early(atMs, `${party} begins attempt ${attempt} of ${effect} (${idempotencyKey})`);
   }
 

@@ -85,6 +85,8 @@ export interface StoredCause {
   readonly seq?: number;
   readonly index?: number;
   readonly how?: string;
+  /** Of a durable function's call: the how-many-th it is. */
+  readonly place?: number;
   /** Of a message that could not be sent: whom it was for. */
   readonly to?: string;
 }
@@ -108,7 +110,9 @@ export interface StoredState {
   readonly machine: unknown;
   readonly path: readonly string[];
   readonly timers: { readonly [id: string]: { readonly generation: number; readonly due: number } };
-  readonly effects: { readonly [address: string]: { readonly attempt: number } };
+  readonly effects: {
+    readonly [address: string]: { readonly attempt: number; readonly durable?: { readonly rest?: string } };
+  };
   readonly owed: readonly unknown[];
 }
 

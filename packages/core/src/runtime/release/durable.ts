@@ -29,7 +29,7 @@ import {
   type RunCall,
   type RunOptions,
 } from "../../agent/durable.ts";
-import { type Duration, parseDuration } from "../../agent/duration.ts";
+import { dateMsMax, type Duration, parseDuration } from "../../agent/duration.ts";
 import { assert } from "../../agent/assert.ts";
 import { decodeError, DormouseError, encodeError } from "../../agent/errors.ts";
 import { eventBytesMax } from "../../agent/limits.ts";
@@ -39,7 +39,7 @@ import type { EventData } from "../../agent/way-out.ts";
 import { checkData } from "../../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { Clock, Entropy } from "../../ports/index.ts";
-import { Draw } from "../../step/context.ts";
+import { Draw, sha256, toHex } from "../../step/context.ts";
 import { type CallNews, cancelledError, tokenOf } from "../../step/durable.ts";
 import { asDurable } from "../../step/input.ts";
 import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
@@ -125,20 +125,20 @@ class DurableRun implements DurableScope {
     return {
       input: copyOf(call.effect.input),
       run: this.run,
-      sleep: async (duration) => this.#sleep(this.#options.clock.now() + parseDuration(duration)),
-      sleepUntil: async (date) => this.#sleep(Number(date)),
+      sleep: (duration) => settled(() => this.#sleep(this.#options.clock.now() + parseDuration(duration))),
+      sleepUntil: (date) => settled(() => this.#sleep(Number(date))),
       receive: (name: string, options?: ReceiveOptions) => this.#receive(name, options) as Received<never>,
-      send: async (definition, key, event) => this.#send(addressOf(definition, key), event),
-      ask: async (definition, key, event, options) =>
-        this.#ask(addressOf(definition, key), event, options) as Promise<never>,
-      spawn: async (definition, input) => this.#spawn(definition, input) as Promise<never>,
-      restart: async (input) => this.#restart(input),
+      send: (definition, key, event) => settled(() => this.#send(addressOf(definition, key), event)),
+      ask: (definition, key, event, options) =>
+        settled(() => this.#ask(addressOf(definition, key), event, options) as Promise<never>),
+      spawn: (definition, input) => settled(() => this.#spawn(definition, input) as Promise<never>),
+      restart: (input) => settled(() => this.#restart(input)),
       signal: this.#cancel.signal,
       attempt: call.effect.attempt,
       idempotencyKey: call.address,
       now: () => this.#now,
-      random: () => this.#draw.random(),
-      uuid: () => this.#draw.uuid(),
+      random: () => this.#drawHere().random(),
+      uuid: () => this.#drawHere().uuid(),
       log: (message, fields) => this.#log(message, fields),
     };
   }
@@ -148,9 +148,10 @@ class DurableRun implements DurableScope {
   #run(name: string, fn: (call: RunCall) => unknown, options: RunOptions = {}): Promise<unknown> {
     const inside = currentScope();
     // The outermost marked call is the boundary.
-    if (inside !== undefined && inside !== this) return inside.run(name, fn, options);
+    if (inside !== undefined && inside !== this) return settled(() => inside.run(name, fn, options));
     return settled(() => {
       checkCallName(name);
+      if (typeof fn !== "function") throw optionError("what run does is a function", fn);
       checkOptions("run", options, ["retry", "input"]);
       const retry = resolveRetry(options.retry);
       const attempt = (place: number, n: number): void => void this.#attempt({ place, name, fn, retry, n, options });
@@ -179,20 +180,19 @@ class DurableRun implements DurableScope {
       attempt: n,
       idempotencyKey: `${call.address}/${this.#state.round}/${place}`,
     };
-    const plain: DurableScope = { run: async (_name, inner) => inner(runCall) as never };
+    const plain = new InsideCall(runCall, new Draw(sha256(`${toHex(this.#state.key)} ${place}`), n));
     this.#begin();
     const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
     stop.removeEventListener("abort", abort);
     if (this.#isOver) return;
     const isCancelled = !isUndoing && this.#isCancelled();
     const told = { place, name, attempt: n, startedAt };
-    const delayMs =
-      result.ok || isCancelled ? undefined : retryDelay(retry, n, result.thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+    const delayMs = result.ok || isCancelled ? undefined : delayAfter(retry, n, result.thrown, entropy);
     if (!result.ok && delayMs !== undefined) {
       this.#tell({ what: "failed", ...told, error: encodeError(result.thrown), due: clock.now() + delayMs });
     } else {
       const ended = result.ok ? this.#valueOf(result.value) : { ok: false as const, error: encodeError(result.thrown) };
-      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(result) });
+      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(ended) });
     }
     this.#done();
   }
@@ -205,8 +205,11 @@ class DurableRun implements DurableScope {
         abort();
         resolve({ ok: false, thrown: attemptTimeout(name, timeoutMs) });
       });
+      const { signal } = this.#life;
+      signal.addEventListener("abort", cancel, { once: true });
       const ended = async (): Promise<void> => {
         resolve(await work());
+        signal.removeEventListener("abort", cancel);
         cancel();
       };
       void ended();
@@ -224,17 +227,28 @@ class DurableRun implements DurableScope {
     return this.#make("sleep", "sleep", (place) => ({ begin: begin(place) })).answered as Promise<void>;
   }
 
-  #receive(name: string, options: ReceiveOptions = {}): Promise<unknown> {
+  #receive(name: string, options?: ReceiveOptions): Promise<unknown> {
+    let token = "";
+    const received = settled(() => {
+      const { place, answered } = this.#makeReceive(name, options);
+      token = tokenOf(this.#options.call.agent, this.#state.key, place);
+      return answered;
+    });
+    return Object.assign(received, { token });
+  }
+
+  #makeReceive(name: string, options: ReceiveOptions = {}): { place: number; answered: Promise<unknown> } {
     checkOutside("receive");
     checkCallName(name);
     checkOptions("receive", options, ["schema", "timeout", "question"]);
     const { schema, timeout, question } = options;
+    checkSchema(schema);
     if (question !== undefined && !(typeof question === "string" && question.length <= questionCharactersMax)) {
       throw optionError(`a question is a text of at most ${questionCharactersMax} characters`, question);
     }
     const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
     let looked: string | undefined;
-    const { place, answered } = this.#make("receive", name, (at) => ({
+    return this.#make("receive", name, (at) => ({
       begin: () =>
         this.#tell({
           what: "receive",
@@ -251,7 +265,6 @@ class DurableRun implements DurableScope {
         void this.#check(at, name, schema, open.offered);
       },
     }));
-    return Object.assign(answered, { token: tokenOf(this.#options.call.agent, this.#state.key, place) });
   }
 
   /** Looks whether a value that was offered will do. */
@@ -275,7 +288,8 @@ class DurableRun implements DurableScope {
   #send(to: string, event: EventData): Promise<void> {
     checkOutside("send");
     checkEvent(to, event);
-    const begin = (place: number) => (): void => this.#tell({ what: "send", place, to, event });
+    const sent = copyOf(event) as EventData;
+    const begin = (place: number) => (): void => this.#tell({ what: "send", place, to, event: sent });
     return this.#make("send", event.type, (place) => ({ begin: begin(place) })).answered as Promise<void>;
   }
 
@@ -284,7 +298,8 @@ class DurableRun implements DurableScope {
     checkEvent(to, event);
     checkOptions("ask", options, ["timeout"]);
     const timeoutMs = parseDuration(options.timeout ?? askTimeoutDefault);
-    const begin = (place: number) => (): void => this.#tell({ what: "ask", place, to, event, timeoutMs });
+    const sent = copyOf(event) as EventData;
+    const begin = (place: number) => (): void => this.#tell({ what: "ask", place, to, event: sent, timeoutMs });
     return this.#make("ask", event.type, (place) => ({ begin: begin(place) })).answered;
   }
 
@@ -308,11 +323,22 @@ class DurableRun implements DurableScope {
   }
 
   #log(message: string, fields?: object): void {
-    this.#logs += 1;
-    if (this.#isOver || this.#logs <= this.#logged) return;
+    // The body of a recorded call does not run again: its lines are not among those that a re-run comes by.
+    const isInside = currentScope() instanceof InsideCall;
+    if (!isInside) this.#logs += 1;
+    if (this.#isOver || (!isInside && this.#logs <= this.#logged)) return;
     const of = this.#options.call.agent;
+    if (typeof message !== "string") throw optionError("what is logged is a text", message);
     if (fields !== undefined) checkData(fields, { what: "fields", code: "log.not-data", of });
-    this.#tell({ what: "log", message, ...(fields === undefined ? {} : { fields: copyOf(fields) }) });
+    checkEvent(of, { type: "dormouse.log", message, ...(fields === undefined ? {} : { fields }) });
+    const told = fields === undefined ? {} : { fields: copyOf(fields) };
+    this.#tell({ what: "log", message, ...told, ...(isInside ? { isInside } : {}) });
+  }
+
+  /** For the same reason, what the body of a call draws is not the function's. */
+  #drawHere(): Draw {
+    const scope = currentScope();
+    return scope instanceof InsideCall ? scope.draw : this.#draw;
   }
 
   /** A call of the function: it begins, goes on where it was left, or is answered by what was recorded. */
@@ -344,7 +370,7 @@ class DurableRun implements DurableScope {
   #changed({ durable }: Effect): void {
     if (this.#isOver || durable === undefined) return;
     if (durable.rest !== undefined) {
-      this.#end();
+      this.#leave();
       return;
     }
     const before = this.#state;
@@ -433,8 +459,19 @@ class DurableRun implements DurableScope {
     this.#turn();
   }
 
+  /** In so many steps that each fits a record. */
   #flush(): void {
-    if (this.#news.length > 0) this.#options.tell(this.#news.splice(0));
+    let [first, bytes] = [0, 0];
+    for (const [index, news] of this.#news.entries()) {
+      const newsBytes = letOutBytes(news);
+      if (index > first && (bytes + newsBytes > stepBytesMax || index - first === stepNewsMax)) {
+        this.#options.tell(this.#news.slice(first, index));
+        [first, bytes] = [index, 0];
+      }
+      bytes += newsBytes;
+    }
+    if (this.#news.length > first) this.#options.tell(this.#news.slice(first));
+    this.#news = [];
   }
 
   // ---------------------------------------------------------------------------------------------------------------- its end
@@ -453,7 +490,7 @@ class DurableRun implements DurableScope {
     const { call, clock, entropy, fn } = this.#options;
     const failed = this.#state.open[0];
     const attempt = (failed?.kind === "run" ? failed.attempts : 0) + 1;
-    const delayMs = retryDelay(fn.retry, attempt, thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+    const delayMs = delayAfter(fn.retry, attempt, thrown, entropy);
     if (delayMs === undefined) return;
     const told = { place: 0, name: call.effect.src, attempt, startedAt: this.#state.since };
     this.#tell({ what: "failed", ...told, error: encodeError(thrown), due: clock.now() + delayMs });
@@ -470,15 +507,31 @@ class DurableRun implements DurableScope {
 
   /** F7 */
   #end(): void {
+    this.#leave();
+    this.#cancel.abort();
+  }
+
+  /** Its result is still wanted: another run will give it. */
+  #leave(): void {
     this.#isOver = true;
     this.#cancelPark?.();
     this.#made.clear();
     this.#life.abort();
-    this.#cancel.abort();
   }
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+/** Where the body of a marked call runs: what is marked in it runs plainly. */
+class InsideCall implements DurableScope {
+  readonly run: DurableScope["run"];
+  readonly draw: Draw;
+
+  constructor(call: RunCall, draw: Draw) {
+    this.run = async (_name, inner) => inner(call) as never;
+    this.draw = draw;
+  }
+}
 
 interface CallWork {
   readonly begin: () => void;
@@ -505,8 +558,6 @@ type Result = { readonly ok: true; readonly value: unknown } | { readonly ok: fa
 const checkpointCodes = { notData: "checkpoint.not-data", tooLarge: "checkpoint.too-large" };
 const askTimeoutDefault: Duration = "30s";
 const questionCharactersMax = 4_096;
-/** The last date there is: ECMA-262, section "Time Values and Time Range". */
-const dateMsMax = 8_640_000_000_000_000;
 /** What of an input the history keeps. */
 const inputBytesMax = 16_384;
 
@@ -518,9 +569,39 @@ async function outcomeOf(work: () => unknown): Promise<Result> {
   }
 }
 
-/** What is wrong with a call is told as its promise. */
-async function settled<T>(work: () => Promise<T>): Promise<T> {
-  return work();
+/**
+ * What is wrong with a call is told as its promise. One that nobody awaits has failed all the same, as its record tells; the
+ * process, with all else that runs in it, does not end for that.
+ */
+function settled<T>(work: () => Promise<T>): Promise<T> {
+  const promise = new Promise<T>((resolve) => resolve(work()));
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** Of an error that cannot be told from others, since to look at it throws: none. */
+function delayAfter(retry: ResolvedRetry, attempt: number, thrown: unknown, entropy: Entropy): number | undefined {
+  try {
+    return retryDelay(retry, attempt, thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a call's news takes beside its agent's state. */
+function letOutBytes(news: CallNews): number {
+  if (news.what === "send" || news.what === "ask") return encodeValue(news.event).length;
+  if (news.what === "spawn") return encodeValue(news.input).length;
+  return news.what === "log" && news.fields !== undefined ? encodeValue(news.fields).length : 0;
+}
+
+const stepBytesMax = 4_194_304;
+const stepNewsMax = 256;
+
+function checkSchema(schema: StandardSchemaV1 | undefined): void {
+  if (schema === undefined) return;
+  const standard = (schema as Partial<StandardSchemaV1> | null)?.["~standard"];
+  if (typeof standard?.validate !== "function") throw optionError("a schema is one of Standard Schema", schema);
 }
 
 function never(): Promise<never> {
@@ -578,9 +659,9 @@ function inputOf({ input }: RunOptions): { readonly input?: unknown } {
 }
 
 /** Tokens and cost, where the result tells them as model calls do. */
-function usageOf(result: Result): { readonly usage?: unknown } {
-  if (!result.ok || typeof result.value !== "object" || result.value === null) return {};
-  const { usage } = result.value as { readonly usage?: unknown };
+function usageOf(result: EffectResult): { readonly usage?: unknown } {
+  if (!result.ok || typeof result.output !== "object" || result.output === null) return {};
+  const { usage } = result.output as { readonly usage?: unknown };
   if (typeof usage !== "object" || usage === null) return {};
   const { input: kept } = inputOf({ input: usage });
   return kept === undefined ? {} : { usage: kept };

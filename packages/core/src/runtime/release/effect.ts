@@ -98,8 +98,10 @@ export class Effects {
       for (const [address, one] of running) {
         const effect = effects[address];
         if (effect?.attempt !== one.call.effect.attempt) this.#drop(running, address, one);
-        else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
-        else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
+        else if (effect.durable?.rest === "parked") {
+          one.told?.(effect);
+          this.#leave(running, address, one);
+        } else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
         else if (effect !== one.newest) {
           // A durable function hears of it in its own time.
           if (effect.cancelled !== undefined && effect.durable === undefined) one.controller.abort();

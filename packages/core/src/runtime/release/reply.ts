@@ -6,6 +6,7 @@ import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { GivenAnswer } from "../../format/record.ts";
 import { hasFields, isListOf, isMissingOr, isNumber, isText } from "../../format/shape.ts";
 import type { Channel } from "../../ports/index.ts";
+import { isAgents } from "../../step/durable.ts";
 import type { Answer } from "../../step/state.ts";
 
 /** An answer as its asker gets it: it matches the message id. */
@@ -33,7 +34,9 @@ export interface FreedNotice {
   readonly partitions: readonly Partition[];
 }
 
+/** To a client; an agent is answered by a message, or asks in vain until its time-out. */
 export function publishAnswer(channel: Channel, { id, replyTo, answer }: GivenAnswer): void {
+  if (isAgents(replyTo)) return;
   channel.publish(replyTo, encodeValue({ id, answer } satisfies AnswerNotice));
 }
 
