@@ -389,3 +389,96 @@ describe("remove", () => {
     expect(await fifth.agent("doc", "other").ask({ type: "edit", n: 2 })).toEqual([1, 2]);
   });
 });
+
+/** What is still so while nobody has mended it. */
+async function checkSetAside(client: Client): Promise<void> {
+  expect(await codeOf(client.agent("doc", "one").ask({ type: "edit", n: 9 }))).toBe("agent.quarantined");
+  const set = (await client.quarantined()).map(({ agent: address, error }) => [address, error["kind"]]);
+  expect(set).toEqual([["doc/one", "corrupt"]]);
+}
+
+describe("an agent in memory whose head is changed by hand", () => {
+  const head = "agents/doc/one/head";
+  const damages: { readonly [what: string]: (world: MemoryWorld, older: Uint8Array | undefined) => void } = {
+    "is cut short": (world) => world.overwriteObject(head, world.objectBytes(head)?.subarray(0, 20)),
+    "is deleted": (world) => world.overwriteObject(head, undefined),
+    "is an older one": (world, older) => world.overwriteObject(head, older),
+  };
+
+  /** A host with two agents, of which one has steps that its head, which is not what it was, does not have. */
+  async function damaged(lives: Lives, what: string): Promise<{ readonly client: Client; readonly mend: () => void }> {
+    const client = await lives.begin([doc("drafting")]);
+    let older: Uint8Array | undefined;
+    for (const n of [1, 2]) {
+      older = lives.world.objectBytes(head);
+      for (const key of ["one", "other"]) await client.agent("doc", key).ask({ type: "edit", n });
+      await lives.incarnation?.settle();
+    }
+    const was = lives.world.objectBytes(head);
+    damages[what]?.(lives.world, older);
+    for (const key of ["one", "other"]) await client.agent("doc", key).ask({ type: "edit", n: 3 });
+    await lives.incarnation?.settle();
+    await lives.said("quarantined", "doc/one");
+    return { client, mend: () => lives.world.overwriteObject(head, was) };
+  }
+
+  test.for(Object.keys(damages))("is set aside, and no other, until that is mended: %s", async (what) => {
+    await using lives = new Lives();
+    const { client, mend } = await damaged(lives, what);
+    await checkSetAside(client);
+    expect(await client.agent("doc", "other").ask({ type: "edit", n: 4 })).toEqual([1, 2, 3, 4]);
+    await lives.incarnation?.settle();
+    await lives.incarnation?.passivateAll();
+    mend();
+    await client.agent("doc", "one").resume();
+    expect(await client.agent("doc", "one").ask({ type: "edit", n: 4 })).toEqual([1, 2, 3, 4]);
+    await lives.incarnation?.settle();
+    expect(await client.quarantined()).toEqual([]);
+    lives.crash();
+    const next = await lives.begin([doc("drafting")]);
+    expect(await next.agent("doc", "one").ask({ type: "edit", n: 5 })).toEqual([1, 2, 3, 4, 5]);
+    const steps = await Array.fromAsync(next.agent("doc", "one").history());
+    expect(steps.map(({ seq }) => seq)).toEqual(steps.map((_, index) => index + 1));
+  });
+
+  test.for(Object.keys(damages))("loses nothing to a crash that comes before that is mended: %s", async (what) => {
+    await using lives = new Lives();
+    const { mend } = await damaged(lives, what);
+    for (const n of [4, 5]) {
+      lives.crash();
+      const next = await lives.begin([doc("drafting")]);
+      await checkSetAside(next);
+      expect(await next.agent("doc", "other").ask({ type: "edit", n })).toContain(3);
+      await lives.incarnation?.settle();
+    }
+    lives.crash();
+    mend();
+    const last = await lives.begin([doc("drafting")]);
+    await last.agent("doc", "one").resume();
+    expect(await last.agent("doc", "one").ask({ type: "edit", n: 4 })).toEqual([1, 2, 3, 4]);
+    expect(await last.agent("doc", "other").ask({ type: "edit", n: 6 })).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test.for(Object.keys(damages))("can be removed: %s", async (what) => {
+    await using lives = new Lives();
+    const { client } = await damaged(lives, what);
+    await client.agent("doc", "one").remove();
+    expect(await client.agent("doc", "one").ask({ type: "edit", n: 1 })).toEqual([1]);
+    await lives.incarnation?.settle();
+    lives.crash();
+    const next = await lives.begin([doc("drafting")]);
+    expect(await next.agent("doc", "one").ask({ type: "edit", n: 2 })).toEqual([1, 2]);
+    expect(await next.quarantined()).toEqual([]);
+  });
+
+  test("does not keep its host from draining", async () => {
+    await using lives = new Lives();
+    const { mend } = await damaged(lives, "is deleted");
+    await lives.incarnation?.drain();
+    expect(await lives.incarnation?.ended).toBeUndefined();
+    mend();
+    const next = await lives.begin([doc("drafting")]);
+    await next.agent("doc", "one").resume();
+    expect(await next.agent("doc", "one").ask({ type: "edit", n: 4 })).toEqual([1, 2, 3, 4]);
+  });
+});

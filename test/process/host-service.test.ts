@@ -202,6 +202,17 @@ test("agents that are not there end it with 2, agents that throw with 1", async 
   expect(line).toMatchObject({ code: "agents.threw", stack: expect.stringContaining("throws.mjs:1") });
 });
 
+test.for([
+  ["ends the process", "process.exit(0);"],
+  ["waits for what never comes", "await new Promise(() => undefined);"],
+] as const)("a module of agents that %s ends it with 1, and is told of", async ([, source]) => {
+  writeFileSync(join(folder, "ends.mjs"), source);
+  const running = start({ ...environment, DORMOUSE_AGENTS: "./ends.mjs" });
+  await running.exited;
+  expect(running.process.exitCode).toBe(1);
+  expect(await running.said("the host has failed")).toMatchObject({ level: "error", code: "agents.ended" });
+});
+
 test("a folder that another host holds ends it with 1", async () => {
   await start(environment).ready();
   const second = new HostProcess(environment);

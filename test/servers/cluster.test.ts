@@ -4,6 +4,7 @@
  * Method: one NATS, one S3 server; each test is an app of its own, with hosts in this process. Processes that are killed
  * are in `test/cluster`.
  */
+import { randomBytes } from "node:crypto";
 import { connect as connectPlain } from "@nats-io/transport-node";
 import { agent, connect, type Host, type HostOptions, type Observed, type Places, ref, startHost } from "@dormouse/sdk";
 import { connectOperator } from "@dormouse/sdk/operate";
@@ -74,6 +75,14 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     expect(await asked).toBe(3);
   });
 
+  test("a client whose store does not answer is told of the app by its hosts", async () => {
+    app = newApp();
+    await start();
+    const { s3: reached, ...others } = places();
+    await using client = await connect({ ...others, s3: { ...reached, endpoint: "http://127.0.0.1:1" }, app });
+    expect(await client.agent(counter, "acme").ask({ type: "add", by: 1 })).toBe(1);
+  });
+
   test("a host that joins and one that leaves share and hand over; no ask fails", async () => {
     app = newApp();
     const one = await start({ name: "one" });
@@ -127,6 +136,17 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     }
     await plain.close();
     expect(await acme.ask({ type: "add", by: 1 })).toBe(2);
+  });
+
+  test("a mailbox that holds less than is sent is emptied as it fills, so that what is sent goes on", async () => {
+    app = newApp();
+    const streamBytesMax = 4_194_304;
+    const host = await start({ partitions: 1, nats: { streamBytesMax }, settings: { settleRoundMs: 50 } });
+    const acme = host.client.agent(counter, "acme");
+    const pad = randomBytes(150_000).toString("hex");
+    for (let sent = 0; sent < 32; sent += 1)
+      await acme.send({ type: "add", by: 1, pad } as { type: "add"; by: number });
+    expect(await acme.ask({ type: "add", by: 1 })).toBe(33);
   });
 
   test("a partition whose object was damaged goes on when it is put back, without a new host", async () => {

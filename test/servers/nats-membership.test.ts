@@ -7,6 +7,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Membership } from "@dormouse/core/ports";
 import { connectNats, type NatsConnection } from "@dormouse/nats";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect as connectPlain } from "@nats-io/transport-node";
 import { missingServers, type Nats, type NatsOptions, startNats } from "@dormouse/testing/servers";
 import { afterEach, describe, expect, test } from "vitest";
 
@@ -55,6 +57,18 @@ describe.skipIf(await missingServers(["nats"]))("members", () => {
     member.kill("SIGKILL");
     await dead;
     expect((await host.alive()).map(({ incarnation }) => incarnation).toSorted()).toEqual(["host", "other"]);
+  });
+
+  test("who only looks leaves nothing behind, and sees who announces himself later", async () => {
+    const [url = ""] = await start();
+    const [tool, host] = await Promise.all([open(url), open(url)]);
+    expect(await tool.alive()).toEqual([]);
+    expect(await tool.stateOf("nobody")).toBe("unknown");
+    const connection = await connectPlain({ servers: url });
+    const streams = await (await jetstreamManager(connection)).streams.names().next();
+    await connection.close();
+    expect(streams).toEqual([]);
+    await tellThrough(host, "host", tool, "later");
   });
 
   test("a server that is killed and started again makes nobody dead or suspected, and all are told of again", async () => {

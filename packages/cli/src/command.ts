@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import type { AgentRef, CallOptions, SendOptions } from "@dormouse/client";
 import { type AnyAgentDefinition, connect, type ConnectedClient, DormouseError } from "@dormouse/sdk";
-import type { Given } from "@dormouse/sdk/operate";
+import { type Given, placeOptions, secretOnLine } from "@dormouse/sdk/operate";
 import {
   checkUserKey,
   type Duration,
@@ -10,6 +10,7 @@ import {
   makeAddress,
   parseAddress,
   parseDuration,
+  parseTarget,
 } from "@dormouse/core/protocol";
 import type { Output } from "./output.ts";
 import { type Environment, placeFlags, readPlaces } from "./places.ts";
@@ -101,6 +102,9 @@ function parse(
   try {
     return parseArgs({ args: [...line], options, allowPositionals: true, strict: true });
   } catch (error) {
+    const flags = line.map((word) => word.replace(/=.*/s, ""));
+    const secret = secretOnLine(placeOptions, flags);
+    if (secret !== undefined) throw new UsageError(secret);
     // Its errors begin with a sentence that says which option it is; advice on lines of other programs follows.
     if (error instanceof TypeError)
       throw new UsageError(/^(?:[^.]|\.(?!\s))*/.exec(error.message)?.[0] ?? error.message);
@@ -164,13 +168,19 @@ export interface AgentCall {
 
 /** Connects to where the line's agents live, for as long as `use` takes, with a ref on the agent that its first argument names. */
 export async function withAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
-  const { type, key } = asUsage(() => parseAddress(call.arguments[0] ?? ""));
+  const { type, key } = addressOf(call);
   await withClient(call, (client) => use({ ref: client.agent(type, key), client }));
 }
 
-/** The same for what no child takes but from its parent: events, and a start. */
+/**
+ * The same for what no child takes but from its parent: events, and a start. They would make an agent that nobody meant of
+ * what names one of another app.
+ */
 export async function withUserAgent(call: Call, use: (agent: AgentCall) => Promise<void>): Promise<void> {
-  asUsage(() => checkUserKey(parseAddress(call.arguments[0] ?? "").key));
+  const { type, key } = addressOf(call);
+  asUsage(() => checkUserKey(key));
+  const [text = ""] = call.arguments;
+  if (key.includes("/") && !text.startsWith("/")) throw ambiguous(type, key, appOf(call));
   await withAgent(call, use);
 }
 
@@ -178,6 +188,28 @@ export async function withUserAgent(call: Call, use: (agent: AgentCall) => Promi
 export async function withClient(call: Call, use: (client: ConnectedClient) => Promise<void>): Promise<void> {
   await using client = await connect(readPlaces(call));
   await use(client);
+}
+
+/** The agent that the line's first argument names: `type/key`, or with the line's own app in full. @throws UsageError */
+function addressOf(call: Call): { readonly type: string; readonly key: string } {
+  const [text = ""] = call.arguments;
+  const { app, address } = asUsage(() => parseTarget(text));
+  const own = appOf(call);
+  if (app === undefined || app === own) return parseAddress(address);
+  throw new UsageError(
+    `this is an agent of another app; name that by --app ${app}, and the agent as ${address}: app=${own}`,
+  );
+}
+
+function ambiguous(type: string, key: string, app: string): UsageError {
+  return new UsageError(
+    `this may be an agent of another app: --app ${type} ${key} reaches that one; an agent of this app whose key holds a ` +
+      `"/" is named in full here: /${app}/${type}/${key}`,
+  );
+}
+
+function appOf(call: Call): string {
+  return readPlaces(call).app ?? "default";
 }
 
 /** The agent type that the line's first argument names, if it has one. @throws UsageError */

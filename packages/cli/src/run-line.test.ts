@@ -24,6 +24,8 @@ async function run(...line: readonly string[]): Promise<Ended> {
   return { code, stdout: stdout.join(""), stderr: stderr.join("") };
 }
 
+const event = '{"type":"add"}';
+
 test.for([
   { line: [], says: "dormouse <command>" },
   { line: ["shout"], says: 'no command "shout"' },
@@ -61,7 +63,12 @@ test.for([
   { line: ["app", "create", "--partitions", "2.5"], says: "--partitions must be a whole number from 1 to 4096" },
   { line: ["app", "create", "--mailbox", "nats://127.0.0.1:1"], says: "name a store too" },
   { line: ["read", "counter/x", "--mailbox", "localhost"], says: "a mailbox is named by a URL" },
-  { line: ["read", "counter/x", "--mailbox", "nats://x", "--nats-token", "hunter2"], says: "--nats-token" },
+  { line: ["read", "counter/x", "--mailbox", "nats://x", "--nats-token", "hunter2"], says: "--nats-token-file" },
+  { line: ["read", "counter/x", "--s3-session-token=hunter2"], says: "DORMOUSE_S3_SESSION_TOKEN" },
+  { line: ["send", "billing/account/acme", "{}"], says: "is a JSON object" },
+  { line: ["send", "billing/account/acme", event], says: "--app billing account/acme" },
+  { line: ["start", "doc/a/b", "--app", "shop"], says: "/shop/doc/a/b" },
+  { line: ["ask", "/billing/account/acme", event], says: "--app billing" },
   {
     line: ["read", "counter/x", "--store", "s3://bucket"],
     says: "a bucket goes with a mailbox on NATS; name it too: mailbox=none",

@@ -40,16 +40,10 @@ const commands: readonly Command[] = [
   storeProbe,
 ];
 
-/** Errors of the call that only show once it is made. */
-const usageCodes = new Set([
-  "app.invalid",
-  "app.mismatch",
-  "config.file",
-  "config.value",
-  "mailbox.url",
-  "option.invalid",
-  "store.url",
-]);
+/** Errors of the line that only show once the call is made. */
+const usageCodes = new Set(["app.invalid", "config.value", "mailbox.url", "option.invalid", "store.url"]);
+/** Of what the line names: it cannot be right, however the line is spelt. */
+const wrongCodes = new Set(["app.mismatch", "config.file"]);
 
 export interface Streams {
   readonly stdout: Sink;
@@ -87,9 +81,10 @@ export async function runLine(line: readonly string[], streams: Streams): Promis
   } catch (error) {
     if (error instanceof Failed) return 1;
     output.error(error);
-    const isUsage = error instanceof UsageError || (error instanceof DormouseError && usageCodes.has(error.code));
+    const code = error instanceof DormouseError ? error.code : "";
+    const isUsage = error instanceof UsageError || usageCodes.has(code);
     if (isUsage) output.note(command === undefined ? "usage: dormouse --help" : `usage: ${usageOf(command)}`);
-    return isUsage ? 2 : 1;
+    return isUsage || wrongCodes.has(code) ? 2 : 1;
   }
 }
 

@@ -136,8 +136,9 @@ export async function startIncarnation(options: IncarnationOptions): Promise<Inc
   const id = newId();
   await probeStore(world, id);
   const { partitions, partitionsDefault = 8 } = options;
-  const app = await openApp(world, { name, birth: newId(), partitions, partitionsDefault });
-  await insist(world, () => options.ports.mailbox.create(app.partitions));
+  const prepare = (count: number): Promise<void> => insist(world, () => options.ports.mailbox.create(count));
+  const app = await openApp(world, { name, birth: newId(), partitions, partitionsDefault, prepare });
+  await prepare(app.partitions);
   const { ports, restoreEveryStep = false, isCautious = true } = options;
   const made = {
     id,

@@ -5,6 +5,7 @@ export {
   checkUserKey,
   makeAddress,
   parseAddress,
+  parseTarget,
   type Partition,
   partitionOf,
 } from "./agent/address.ts";

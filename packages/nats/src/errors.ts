@@ -161,7 +161,11 @@ export function messageTooLarge(bytes: number, bytesMax: number): DormouseError 
 }
 
 export function membershipUnavailable(what: string, cause?: unknown): DormouseError {
-  const message = `membership did not answer; try again: call=${what}`;
+  const forbidden = forbiddenIn(cause);
+  const message =
+    forbidden === undefined
+      ? `membership did not answer; try again: call=${what}`
+      : `the NATS server does not let this user do it; allow it, then it goes on: ${forbidden}: call=${what}`;
   return new DormouseError("unavailable", "membership.unavailable", message, { cause: plainCause(cause) });
 }
 

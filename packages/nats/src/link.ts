@@ -9,20 +9,30 @@
  * L2  Nothing that was given to a connection that broke is sent by the next one: the library drops what it had not sent.
  * L3  Silence is counted in ticks after the sockets were read, so a process that stood still does not take its own
  *     pause for a server's.
+ * L4  A server that takes a permission away ends the subscriptions that need it, and says so once. They are asked for
+ *     again until they are allowed or nobody wants them: a mistake of a minute must not leave a process deaf.
  */
 import { randomBytes } from "node:crypto";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
-import type { Msg, NatsConnection as Connection, Subscription } from "@nats-io/transport-node";
+import { type Msg, type NatsConnection as Connection, PermissionViolationError } from "@nats-io/transport-node";
 import { apiError, natsClosed } from "./errors.ts";
 
 export const tickMs = 500;
 /** Of a question to JetStream, by how long its asker has patience. */
 const apiTimeoutsMs = { hasty: 1_000, patient: 5_000 } as const;
+const listenAgainMs = 1_000;
 const inboxDefault = "_INBOX";
 
 export type Stop = () => void;
 
 export type Patience = keyof typeof apiTimeoutsMs;
+
+/** What comes on a subject, until somebody ends it. */
+export interface Listening {
+  unsubscribe(): void;
+  /** The same, once all that the server gave us before is handled. */
+  drain(): Promise<void>;
+}
 
 /** Of replies: called for each message to one token until it is stopped. */
 export interface Inbox {
@@ -37,6 +47,7 @@ export class Link {
   readonly #handlers = new Map<string, (message: Msg) => void>();
   readonly #downs = new Set<() => void>();
   readonly #ups = new Set<() => void>();
+  readonly #forbiddens = new Set<(subject: string) => void>();
   readonly #ticks = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #isUp = true;
@@ -88,6 +99,12 @@ export class Link {
     return () => void this.#ups.delete(up);
   }
 
+  /** Calls `forbidden` with each subject that the server refused to publish to. */
+  onForbidden(forbidden: (subject: string) => void): Stop {
+    this.#forbiddens.add(forbidden);
+    return () => void this.#forbiddens.delete(forbidden);
+  }
+
   /** Calls `tick` every half second, after all that the sockets held then was read (L3). */
   onTick(tick: () => void): Stop {
     this.#ticks.add(tick);
@@ -108,12 +125,35 @@ export class Link {
     return { subject: this.#inboxPrefix + token, stop: () => void this.#handlers.delete(token) };
   }
 
-  subscribe(subject: string, handler: (message: Msg) => void): Subscription {
-    return this.connection.subscribe(subject, {
-      callback: (error, message) => {
-        if (error === null) handler(message);
+  /** Calls `handler` with each message on a subject, also after the server has refused it for a while (L4). */
+  subscribe(subject: string, handler: (message: Msg) => void): Listening {
+    let timer: NodeJS.Timeout | undefined;
+    let isEnded = false;
+    const listen = (): Listening =>
+      this.connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error === null) handler(message);
+          else timer = setTimeout(again, listenAgainMs).unref();
+        },
+      });
+    const again = (): void => {
+      if (!isEnded && !this.isClosed) current = listen();
+    };
+    let current = listen();
+    const end = (): void => {
+      isEnded = true;
+      clearTimeout(timer);
+    };
+    return {
+      unsubscribe: () => {
+        end();
+        current.unsubscribe();
       },
-    });
+      drain: () => {
+        end();
+        return current.drain();
+      },
+    };
   }
 
   /** A name that nobody else has. */
@@ -166,11 +206,17 @@ export class Link {
   async #follow(): Promise<void> {
     for await (const status of this.connection.status()) {
       if (status.type === "disconnect") this.#broke();
+      if (status.type === "error") this.#refused(status.error);
       if (status.type === "reconnect") {
         this.#isUp = true;
         for (const up of this.#ups) up();
       }
     }
+  }
+
+  #refused(error: unknown): void {
+    if (!(error instanceof PermissionViolationError) || error.operation !== "publish") return;
+    for (const forbidden of this.#forbiddens) forbidden(error.subject);
   }
 
   #broke(): void {

@@ -12,11 +12,11 @@
 import {
   DormouseError,
   type Acceptance,
+  type Barrier,
   type Mailbox,
   type MailboxMessage,
   type MailboxReader,
   type Partition,
-  type Place,
 } from "@dormouse/core/ports";
 import {
   apiCodes,
@@ -70,10 +70,11 @@ export class NatsMailbox implements Mailbox {
     return { sequence, stream: this.#streams.known(partition) ?? (await this.#identity(partition)) };
   }
 
-  async barrier(partition: Partition, bytes: Uint8Array): Promise<Place> {
+  async barrier(partition: Partition, bytes: Uint8Array): Promise<Barrier> {
     const sequence = await this.#publishRaising(partition, bytes);
     const [stream, at] = await Promise.all([this.#identity(partition), this.#timeOf(partition, sequence, bytes)]);
-    return { sequence, stream, at };
+    const bytesMax = this.#streams.bytesMax(partition);
+    return { sequence, stream, at, ...(bytesMax === undefined ? {} : { bytesMax }) };
   }
 
   read(partition: Partition, from: number): MailboxReader {

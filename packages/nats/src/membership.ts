@@ -5,17 +5,17 @@
  *
  * M1  Nothing is read before somebody asks or watches, and nobody is pinged while nobody watches.
  * M2  A beat is a compare-and-swap on our own last one: whoever was said to have left does not come back by beating.
- * M3  Our way to the bucket is proven when our own beat comes back by the reader. Who has not announced itself takes the
+ * M3  The bucket is made by whoever announces itself. Who only asks finds none and makes none: a misspelt app would stay.
+ * M4  Our way to the bucket is proven when our own beat comes back by the reader. Who has not announced itself takes the
  *     reader's heartbeats for it.
  */
 import { Kvm, type KV } from "@nats-io/kv";
 import { StorageType } from "@nats-io/jetstream";
-import type { Subscription } from "@nats-io/transport-node";
 import { DormouseError, type Member, type MemberState, type Membership } from "@dormouse/core/ports";
 import { decodeEntry, encodeEntry } from "./entry.ts";
 import { apiCode, apiCodes, membershipUnavailable, natsClosed } from "./errors.ts";
 import { Judge } from "./judge.ts";
-import type { Link, Stop } from "./link.ts";
+import type { Link, Listening, Stop } from "./link.ts";
 import { Pings } from "./pings.ts";
 import { StreamReader, type StreamMessage } from "./reader.ts";
 import { decodeKey, encodeKey, type AppNames } from "./subjects.ts";
@@ -32,7 +32,7 @@ const batchMax = 1_000;
 interface Own {
   facts: Uint8Array;
   revision: number;
-  readonly life: Subscription;
+  readonly life: Listening;
 }
 
 export class NatsMembership implements Membership {
@@ -181,18 +181,19 @@ export class NatsMembership implements Membership {
         await this.#read();
       } catch {
         this.#disturbed();
-        await new Promise<void>((resolve) => void setTimeout(resolve, retryMs).unref());
+        await pauseOf(retryMs);
       }
     }
   }
 
   async #read(): Promise<void> {
     const stream = `KV_${this.#names.bucket()}`;
-    let pending = 0;
-    await this.#call("read", async () => {
-      const { state } = await this.#link.jetstream.streams.info(stream);
-      pending = state.messages;
-    });
+    const pending = await this.#size(stream);
+    if (pending === undefined) {
+      this.#caughtUp();
+      await pauseOf(retryMs);
+      return;
+    }
     const reader = new StreamReader({
       link: this.#link,
       stream,
@@ -210,6 +211,22 @@ export class NatsMembership implements Membership {
         this.#see(message, stream);
         if (message.pending === 0) this.#caughtUp();
       }
+    }
+  }
+
+  /** How much is in the bucket; `undefined` if it is not there, and nobody of ours is to be in it (M3). */
+  async #size(stream: string): Promise<number | undefined> {
+    const info = async (): Promise<number> => (await this.#link.jetstream.streams.info(stream)).state.messages;
+    if (this.#own.size > 0) {
+      let size = 0;
+      await this.#call("read", async () => void (size = await info()));
+      return size;
+    }
+    try {
+      return await this.#link.whileUp(info);
+    } catch (cause) {
+      if (apiCode(cause) === apiCodes.streamNotFound) return undefined;
+      throw cause;
     }
   }
 
@@ -315,6 +332,10 @@ export class NatsMembership implements Membership {
       throw membershipUnavailable(what, cause);
     }
   }
+}
+
+function pauseOf(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
 }
 
 function isWrongRevision(error: unknown): boolean {

@@ -6,6 +6,7 @@
  *
  * P1  Messages go out in the order of the calls, within the call.
  * P2  Every publish ends: acknowledged, refused, or without an answer when the connection breaks or five seconds passed.
+ *     The server names only the subject of one that is not allowed, so all that wait there end: one may be stored.
  */
 import type { Msg } from "@nats-io/transport-node";
 import { natsClosed } from "./errors.ts";
@@ -32,6 +33,7 @@ export class PublishFailure extends Error {
 }
 
 interface Pending {
+  readonly subject: string;
   readonly inbox: Inbox;
   readonly resolve: (acknowledgement: Acknowledgement) => void;
   readonly reject: (error: Error) => void;
@@ -48,7 +50,11 @@ export class Publisher {
 
   constructor(link: Link) {
     this.#link = link;
-    link.onDown(() => this.#failAll());
+    link.onDown(() => this.#failAll("the connection broke", () => true));
+    link.onForbidden((subject) => {
+      const why = `the NATS server does not let this user do it; allow it, then it goes on: publish subject=${subject}`;
+      this.#failAll(why, (pending) => pending.subject === subject);
+    });
   }
 
   /** Copies `bytes`: the library sends them a moment later. Rejects with a `PublishFailure` or `nats.closed`. */
@@ -57,7 +63,7 @@ export class Publisher {
     if (!this.#link.isUp) return Promise.reject(new PublishFailure("lost", "the connection is down"));
     return new Promise((resolve, reject) => {
       const inbox = this.#link.inbox((message) => this.#settle(pending, message));
-      const pending: Pending = { inbox, resolve, reject, ticksLeft: ticksMax };
+      const pending: Pending = { subject, inbox, resolve, reject, ticksLeft: ticksMax };
       this.#pending.add(pending);
       this.#stopTick ??= this.#link.onTick(() => this.#tick());
       this.#link.connection.publish(subject, bytes.slice(), { reply: inbox.subject });
@@ -80,10 +86,11 @@ export class Publisher {
     this.#pending.delete(pending);
   }
 
-  #failAll(): void {
+  #failAll(why: string, isOf: (pending: Pending) => boolean): void {
     for (const pending of this.#pending) {
+      if (!isOf(pending)) continue;
       this.#end(pending);
-      pending.reject(new PublishFailure("lost", "the connection broke"));
+      pending.reject(new PublishFailure("lost", why));
     }
   }
 

@@ -15,9 +15,9 @@
  *     second asks for another, and has patience only with the last.
  */
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
-import type { Msg, Subscription } from "@nats-io/transport-node";
+import type { Msg } from "@nats-io/transport-node";
 import { DormouseError } from "@dormouse/core/ports";
-import type { Link, Patience, Stop } from "./link.ts";
+import type { Link, Listening, Patience, Stop } from "./link.ts";
 import { parseDelivery, type Delivery } from "./subjects.ts";
 
 const pullBytesMax = 4_194_304;
@@ -49,7 +49,7 @@ export class StreamReader {
   readonly #options: StreamReaderOptions;
   #consumer = "";
   readonly #inbox: string;
-  readonly #subscription: Subscription;
+  readonly #subscription: Listening;
   readonly #stops: readonly Stop[];
   #buffer: StreamMessage[] = [];
   #waiter: { readonly messagesMax: number; readonly wake: () => void } | undefined;

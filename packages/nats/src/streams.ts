@@ -27,6 +27,8 @@ export class Streams {
   readonly #names: AppNames;
   readonly #settings: StreamSettings;
   readonly #identities = new Map<number, string>();
+  /** What each may hold, as it was told last. */
+  readonly #bytesMax = new Map<number, number>();
   /** The limits that `makeRoom` found, by partition. */
   readonly #limits = new Map<number, number>();
   #creating: { readonly count: number; readonly done: Promise<void> } | undefined;
@@ -58,6 +60,12 @@ export class Streams {
     return this.#identities.get(partition);
   }
 
+  /** What it holds at most, in bytes; `undefined` if it has no limit or was not asked for. */
+  bytesMax(partition: number): number | undefined {
+    const bytes = this.#limits.get(partition) ?? this.#bytesMax.get(partition);
+    return bytes === undefined || bytes < 0 ? undefined : bytes;
+  }
+
   forget(partition: number): void {
     this.#identities.delete(partition);
   }
@@ -67,6 +75,7 @@ export class Streams {
     const { config, created } = await this.#info(partition);
     const identity = `${config.name}@${created}`;
     this.#identities.set(partition, identity);
+    this.#bytesMax.set(partition, config.max_bytes);
     return identity;
   }
 

@@ -14,7 +14,7 @@ import {
 import type { Membership } from "@dormouse/core/ports";
 import { connectFolder, hostNotRunning, openFolder, realClock, realEntropy } from "@dormouse/local";
 import { onAbort } from "./caller-signal.ts";
-import { openCluster, type Place, placeOf, type Places } from "./drivers.ts";
+import { openClusterAsClient, type Place, placeOf, type Places } from "./drivers.ts";
 import { appIn, appOfCluster, appsOf } from "./known-app.ts";
 
 export interface ConnectOptions extends Places {
@@ -104,7 +104,7 @@ async function connectToCluster(
   name: string,
   closed: () => void,
 ): Promise<ConnectedClient> {
-  const cluster = await openCluster(place, options, options.name ?? hostname());
+  const cluster = await openClusterAsClient(place, options, options.name ?? hostname());
   try {
     const ports = cluster.clientPorts(name);
     const app = await appOfCluster(cluster, ports.membership, name);

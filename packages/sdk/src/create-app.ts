@@ -33,7 +33,8 @@ export interface CreatedApp {
  * are missing are made; nothing else changes. Hosts make it too: this is for those that come before them.
  *
  * @throws DormouseError `invalid` (`app.mismatch`: it has another number of partitions; `store.unfit`; `option.invalid`: no mailbox or no
- * store is named, or no app may have so many partitions; what NATS and the store refuse); `unavailable`.
+ * store is named, or no app may have so many partitions; what NATS and the store refuse, which makes no app);
+ * `corrupt` (`app.lost`: its settings are gone, what it stored is there); `unavailable`.
  * @example
  * ```ts
  * const { app, isNew } = await createApp({ mailbox: "nats://127.0.0.1:4222", store: "s3://bucket", partitions: 64 });
@@ -53,8 +54,9 @@ export async function createApp(options: CreateAppOptions): Promise<CreatedApp> 
       const birth = makeIds({ clock: realClock, entropy: realEntropy })();
       // Every host would refuse a store that is not fit, and two who make an app on one would both believe they had.
       await probeStore(world, birth);
-      const app = await openApp(world, { name, birth, partitions, partitionsDefault: partitionsOfCluster });
-      await insist(world, () => mailbox.create(app.partitions));
+      const prepare = (count: number): Promise<void> => insist(world, () => mailbox.create(count));
+      const app = await openApp(world, { name, birth, partitions, partitionsDefault: partitionsOfCluster, prepare });
+      await prepare(app.partitions);
       return { app, isNew: app.birth === birth };
     });
   } finally {

@@ -100,10 +100,13 @@ function withoutSecrets(url: unknown): string {
 export class Cluster {
   readonly #nats: NatsConnection;
   readonly #store: OpenStore | undefined;
+  /** Why a store that was named is missing, of a process that can do without it. */
+  readonly storeProblem: DormouseError | undefined;
 
-  constructor(nats: NatsConnection, store: OpenStore | undefined) {
+  constructor(nats: NatsConnection, store: OpenStore | DormouseError | undefined) {
     this.#nats = nats;
-    this.#store = store;
+    this.#store = store instanceof DormouseError ? undefined : store;
+    this.storeProblem = store instanceof DormouseError ? store : undefined;
   }
 
   /** Those of a process without partitions: all but the store. */
@@ -152,13 +155,36 @@ export async function openCluster(
   place: Extract<Place, { kind: "cluster" }>,
   { nats, s3 }: Places,
   name: string,
+  open: (url: string, s3: S3Settings | undefined) => Promise<OpenStore | DormouseError> = openBucket,
 ): Promise<Cluster> {
   const { connectNats } = await import("@dormouse/nats");
   const connection = await connectNats({ ...nats, servers: place.mailbox, name });
   try {
-    return new Cluster(connection, place.bucket === undefined ? undefined : await openBucket(place.bucket, s3));
+    return new Cluster(connection, place.bucket === undefined ? undefined : await open(place.bucket, s3));
   } catch (error) {
     await connection.close();
+    throw error;
+  }
+}
+
+/**
+ * Connects to a cluster as one that can do without its store: hosts tell of the app too.
+ *
+ * @throws DormouseError as `openCluster` does, but for a store that does not answer.
+ */
+export async function openClusterAsClient(
+  place: Extract<Place, { kind: "cluster" }>,
+  places: Places,
+  name: string,
+): Promise<Cluster> {
+  return openCluster(place, places, name, openBucketIfItAnswers);
+}
+
+async function openBucketIfItAnswers(url: string, s3: S3Settings | undefined): Promise<OpenStore | DormouseError> {
+  try {
+    return await openBucket(url, s3);
+  } catch (error) {
+    if (error instanceof DormouseError && error.kind === "unavailable") return error;
     throw error;
   }
 }

@@ -5,15 +5,19 @@ import type { Membership, ObjectStore } from "@dormouse/core/ports";
 import type { Cluster } from "./drivers.ts";
 import { withStore } from "./store-world.ts";
 
+/** How long a store may fail before hosts are asked, in milliseconds. */
+const patienceBeforeHostsMs = 1_000;
+
 /**
- * The app as the store has it, or else as a host tells.
+ * The app as the store has it, or else as a host tells: one that runs knows its app, whether the store answers now or not.
  *
  * @throws DormouseError `unavailable` (`app.no-host`); `invalid` (`app.mismatch`): there is none.
  */
 export async function appOfCluster(cluster: Cluster, membership: Membership, name: string): Promise<App> {
   const store = cluster.store(name);
-  const app = store === undefined ? (await appsTold(membership))[0] : await appIn(store);
+  const app = store === undefined ? (await appsTold(membership))[0] : await appInOrTold(store, membership);
   if (app !== undefined) return app;
+  if (cluster.storeProblem !== undefined) throw cluster.storeProblem;
   throw store === undefined
     ? new DormouseError(
         "unavailable",
@@ -25,6 +29,16 @@ export async function appOfCluster(cluster: Cluster, membership: Membership, nam
         "app.mismatch",
         `there is no such app on this store; start a host of it, or make it by "dormouse app create": app=${name}`,
       );
+}
+
+async function appInOrTold(store: ObjectStore, membership: Membership): Promise<App | undefined> {
+  try {
+    return await withStore(store, readApp, patienceBeforeHostsMs);
+  } catch (error) {
+    if (!(error instanceof DormouseError) || error.kind !== "unavailable") throw error;
+    const [told] = await appsTold(membership);
+    return told ?? appIn(store);
+  }
 }
 
 /** What living hosts say of the app. */

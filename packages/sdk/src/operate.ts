@@ -20,6 +20,7 @@ export {
   optionValueError,
   readOptionFile,
   readOptions,
+  secretOnLine,
   type Source,
   type Values,
 } from "./option-values.ts";

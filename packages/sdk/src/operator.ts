@@ -23,7 +23,7 @@ import type { Member, MemberState, ObjectStore, Ports } from "@dormouse/core/por
 import { onAbort } from "./caller-signal.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { askMs, drainHost, type DrainOptions } from "./drain.ts";
-import { clusterOf, openCluster } from "./drivers.ts";
+import { clusterOf, openClusterAsClient } from "./drivers.ts";
 import { appOfCluster } from "./known-app.ts";
 import { withStore } from "./store-world.ts";
 
@@ -105,7 +105,7 @@ export async function connectOperator(options: ConnectOptions): Promise<Operator
   const { app: name = "default" } = options;
   checkName("app", name);
   const place = clusterOf(options, "an operator works");
-  const cluster = await openCluster(place, options, options.name ?? hostname());
+  const cluster = await openClusterAsClient(place, options, options.name ?? hostname());
   try {
     const ports = cluster.clientPorts(name);
     const app = await appOfCluster(cluster, ports.membership, name);

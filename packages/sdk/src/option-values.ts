@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { DormouseError } from "@dormouse/core";
-import { type Option, readValue, type Value, variableOf, wantedOf } from "./option.ts";
+import { flagOf, type Option, readValue, type Value, variableOf, wantedOf } from "./option.ts";
 
 /** What was given, by the options' names; a secret's file has one of its own, `natsTokenFile`. */
 export type Given = { readonly [name: string]: unknown };
@@ -38,6 +38,21 @@ export function namesOf(
 ): readonly (readonly [spelt: string, name: string])[] {
   const names = options.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}File`] : [name]));
   return names.map((name) => [spell(name), name]);
+}
+
+/**
+ * Why a line that gives one of these is refused, of a secret: others see the line, so only its file is named there.
+ *
+ * @param flags - As the line has them, without what they are given.
+ */
+export function secretOnLine(options: readonly Option[], flags: readonly string[]): string | undefined {
+  const secret = options.find(({ name, isSecret }) => isSecret && flags.includes(`--${flagOf(name)}`));
+  if (secret === undefined) return undefined;
+  const { name } = secret;
+  return (
+    `--${flagOf(name)} would be seen by everyone on this machine; name its file, --${flagOf(`${name}File`)}, ` +
+    `or set ${variableOf(name)}`
+  );
 }
 
 /** The environment as a source. Compose files and the like set a variable to nothing where it is not given. */

@@ -13,13 +13,17 @@ export interface StoreWorld {
 }
 
 /** How long a store may fail to answer, in milliseconds. */
-const patienceMs = 10_000;
+const patienceMsDefault = 10_000;
 
 /** The longest that `setInterval` keeps. */
 const intervalMsMax = 2_147_483_647;
 
 /** Uses a store with patience. Core tells a host's story when that is at its end; here the store's own is told. */
-export async function withStore<T>(store: ObjectStore, use: (world: StoreWorld) => Promise<T>): Promise<T> {
+export async function withStore<T>(
+  store: ObjectStore,
+  use: (world: StoreWorld) => Promise<T>,
+  patienceMs: number = patienceMsDefault,
+): Promise<T> {
   const { signal } = new AbortController();
   // Between two tries nothing else may: a clock's timers do not, nor do a store's idle connections.
   const keepsProcess = setInterval(() => undefined, intervalMsMax);

@@ -105,6 +105,16 @@ test.for([
   });
 });
 
+test.for([
+  ["--nats-token", "hunter2"],
+  ["--nats-token=hunter2", ""],
+])("a secret on the line is refused, and where it goes is told: %s", (line) => {
+  const { code, message } = refusalOf({}, line);
+  expect(code).toBe("config.line");
+  expect(message).toMatch(/--nats-token-file, or set DORMOUSE_NATS_TOKEN$/);
+  expect(message).not.toContain("hunter2");
+});
+
 test("a host without agents is refused", () => {
   expect(refusalOf({ DORMOUSE_AGENTS: "" }).message).toMatch(/^--agents or DORMOUSE_AGENTS is missing/);
 });

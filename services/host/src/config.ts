@@ -18,6 +18,7 @@ import {
   placesOf,
   readOptionFile,
   readOptions,
+  secretOnLine,
   type Source,
   type Values,
   variableOf,
@@ -92,9 +93,15 @@ function parseLine(line: readonly string[]): { [name: string]: unknown } {
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     // The first sentence says which; advice on lines of other programs follows. What is given may be a secret.
+    const secret = secretOnLine(options, flagsOf(line));
+    if (secret !== undefined) throw new DormouseError("invalid", "config.line", secret);
     const text = /^(?:[^.]|\.(?!\s))*/.exec(error.message)?.[0] ?? "";
     throw new DormouseError("invalid", "config.line", `${text}; dormouse-host --help tells the options`);
   }
+}
+
+function flagsOf(line: readonly string[]): readonly string[] {
+  return line.map((word) => word.replace(/=.*/s, ""));
 }
 
 /** Unknown ones do not stop a start: Kubernetes makes some for each service whose name begins with ours. */

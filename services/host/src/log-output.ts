@@ -7,6 +7,8 @@ import { type DestinationStream, pino } from "pino";
 export interface LogOutput extends DestinationStream {
   /** Resolves when all lines are written, or nobody has taken them for a second. Later lines are dropped. */
   close(): Promise<void>;
+  /** Writes at once what there is: the process ends. */
+  flush(): void;
 }
 
 const heldBytesMax = 4_194_304;
@@ -34,5 +36,12 @@ export function openLogOutput(): LogOutput {
       if (closed === undefined) stream.write(line);
     },
     close: () => (closed ??= close()),
+    flush: () => {
+      try {
+        stream.flushSync();
+      } catch {
+        // Nobody takes it.
+      }
+    },
   };
 }

@@ -80,6 +80,14 @@ test.for([
   expect(lines()).toEqual([expect.objectContaining({ ...expected, msg: expect.any(String), host: "host-1" })]);
 });
 
+test("what a host is seen to end with is known, so that it is not told twice", () => {
+  const { log } = make();
+  expect(log.hasToldEnd(new Error("broken"))).toBe(false);
+  log.observe({ kind: "failed", error });
+  expect(log.hasToldEnd(new Error("broken"))).toBe(true);
+  expect(log.hasToldEnd(new Error("broken otherwise"))).toBe(false);
+});
+
 test("each line names the incarnation from its start on", () => {
   const { log, lines } = make();
   log.say("info", "before");

@@ -38,6 +38,7 @@ export class Log {
   readonly #monotonic: () => number;
   readonly #counts = new Map<Observed["kind"], { since: number; written: number; leftOut: number }>();
   #incarnation: () => string | undefined = () => undefined;
+  #toldEnd: string | undefined;
 
   constructor({ level, name, destination, monotonic }: LogOptions) {
     this.#monotonic = monotonic;
@@ -63,7 +64,13 @@ export class Log {
     this.#pino[level](fields, msg);
   }
 
+  /** Whether this is what a host was seen to end with. */
+  hasToldEnd(thrown: unknown): boolean {
+    return thrown instanceof Error && thrown.message === this.#toldEnd;
+  }
+
   observe(event: Observed): void {
+    if (event.kind === "failed") this.#toldEnd = event.error.message;
     const { level, msg, fields } = lineOf(event);
     if (!this.#pino.isLevelEnabled(level) || !this.#mayWrite(event.kind, level)) return;
     this.say(level, msg, fields);

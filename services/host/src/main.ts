@@ -22,6 +22,7 @@ import { errorFields, Log } from "./log.ts";
 import { openLogOutput } from "./log-output.ts";
 import { Metrics } from "./metrics.ts";
 import { starting } from "./starting.ts";
+import { whenReady } from "./when-ready.ts";
 
 /** Resolves with the exit code. */
 async function main(line: readonly string[]): Promise<number> {
@@ -49,19 +50,50 @@ async function main(line: readonly string[]): Promise<number> {
   });
   for (const text of config.warnings) log.say("warn", "the configuration has something unknown", { text });
   try {
-    await run(config, log, stopOnSignals(log, endNow));
+    const agents = await loadWatched(config.agents, (error) => {
+      log.say("error", "the host has failed", failureFields(error));
+      output.flush();
+    });
+    await run(config, agents, log, stopOnSignals(log, endNow));
     return 0;
   } catch (thrown) {
-    log.say("error", "the host has failed", failureFields(thrown));
+    if (!log.hasToldEnd(thrown)) log.say("error", "the host has failed", failureFields(thrown));
     return thrown instanceof DormouseError && thrown.kind === "invalid" ? 2 : 1;
   } finally {
     await output.close();
   }
 }
 
+/**
+ * Loads the agents. A module that ends the process, or waits for what never comes, would end it in silence and maybe with
+ * 0, which a supervisor takes for drained.
+ */
+async function loadWatched(
+  path: string,
+  ended: (error: DormouseError) => void,
+): Promise<readonly AnyAgentDefinition[]> {
+  const exits = (): void => {
+    ended(agentsEnded(path));
+    process.exitCode = 1;
+  };
+  process.on("exit", exits);
+  try {
+    return await loadAgents(path);
+  } finally {
+    process.off("exit", exits);
+  }
+}
+
+function agentsEnded(path: string): DormouseError {
+  return new DormouseError(
+    "failed",
+    "agents.ended",
+    `the module of agents ended the process as it was loaded, or awaits what never comes; mend it: module=${path}`,
+  );
+}
+
 /** Runs a host until it is told to end, or fails. */
-async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
-  const agents = await loadAgents(config.agents);
+async function run(config: Config, agents: readonly AnyAgentDefinition[], log: Log, stop: AbortSignal): Promise<void> {
   let host: Host | undefined;
   const status = (): HostStatus => host?.status() ?? starting(config.start.name ?? hostname());
   const metrics = new Metrics({
@@ -89,12 +121,15 @@ async function run(config: Config, log: Log, stop: AbortSignal): Promise<void> {
   if (started === undefined) return;
   host = started;
   log.started(() => started.incarnation);
+  const types = agents.map(({ type }) => type);
   const { isReady, reason } = status();
-  log.say("info", isReady ? "the host is ready" : "the host has started", {
-    types: agents.map(({ type }) => type),
-    ...(reason === undefined ? {} : { reason }),
-  });
-  await started.ended;
+  if (!isReady) log.say("info", "the host has started", { types, reason });
+  const stopLooking = whenReady(status, () => log.say("info", "the host is ready", { types }));
+  try {
+    await started.ended;
+  } finally {
+    stopLooking();
+  }
   log.say("info", "the host has drained");
 }
 

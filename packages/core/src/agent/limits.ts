@@ -24,6 +24,8 @@ export const creditEntriesMax: number = 1_000;
 export const creditBytesMax: number = 1_048_576;
 /** What a partition may have read of its mailbox that made no entry before it settles, to trim: a quarter of the smallest one. */
 export const mailboxBytesIdleMax: number = 1_048_576;
+/** The share of what a mailbox may hold that its partition may have read before it settles, to trim. */
+export const mailboxShareMax: number = 0.25;
 /** What a stream keeps around each message, about. */
 export const mailboxMessageBytes: number = 64;
 /** Microsteps of one step: `raise` and `always` loops end here. */

@@ -11,7 +11,7 @@ export { DormouseError, type ErrorKind } from "../agent/errors.ts";
 export type { Channel, Unsubscribe } from "./channel.ts";
 export type { Cancel, Clock } from "./clock.ts";
 export type { Entropy } from "./entropy.ts";
-export type { Acceptance, Mailbox, MailboxMessage, MailboxReader, Place, SentTo } from "./mailbox.ts";
+export type { Acceptance, Barrier, Mailbox, MailboxMessage, MailboxReader, Place, SentTo } from "./mailbox.ts";
 export type { Member, Membership, MemberState } from "./membership.ts";
 export type { Etag, ListOptions, ObjectStore, PutAnswer, PutCondition, StoredObject } from "./object-store.ts";
 

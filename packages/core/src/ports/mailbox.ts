@@ -26,6 +26,12 @@ export interface Place extends Acceptance {
   readonly at: number;
 }
 
+/** Where a barrier was put. */
+export interface Barrier extends Place {
+  /** What its stream holds at most, in bytes; missing where nothing but the disk limits it. */
+  readonly bytesMax?: number;
+}
+
 export interface MailboxMessage extends Place {
   readonly bytes: Uint8Array;
   /**
@@ -63,8 +69,8 @@ export interface Mailbox {
    * than the driver can carry.
    */
   append(partition: Partition, bytes: Uint8Array): Promise<Acceptance>;
-  /** Like `append`, but always finds room (a full stream could otherwise never be drained), and tells the time too. */
-  barrier(partition: Partition, bytes: Uint8Array): Promise<Place>;
+  /** Like `append`, but always finds room (a full stream could otherwise never be drained), and tells time and limit too. */
+  barrier(partition: Partition, bytes: Uint8Array): Promise<Barrier>;
   /** Reads from the first message whose number is `from` or above. */
   read(partition: Partition, from: number): MailboxReader;
   /** Drops every message numbered below `below`. Unconditional: the caller knows that it is safe. */

@@ -245,8 +245,18 @@ export function asRead({ bytes, etag }: StoredObject, name: string): ReadHead {
  * A head that does not tell its number stands for the highest that its agent can have come to: nobody takes a step in
  * each millisecond since 1970.
  */
-function unknownHead({ clock }: World, { etag }: StoredObject): ReadHead {
+export function unknownHead({ clock }: Pick<World, "clock">, { etag }: StoredObject): ReadHead {
   return { etag, epoch: 0, seq: clock.now(), kept: undefined };
+}
+
+/** A head that was there is gone, or an older one stands in its place: what memory or a journal holds goes on from it. */
+export function lostHead(name: string, wanted: number, found: { readonly seq: number } | undefined): DormouseError {
+  return new DormouseError(
+    "corrupt",
+    "head.lost",
+    `an agent's head is not what was written there last; put that back and resume the agent, or remove it: object=${name} ` +
+      `wanted=${wanted} found=${found?.seq ?? "nothing"}`,
+  );
 }
 
 /** Brings an agent over one entry of a journal; what its head already covers is skipped. */
@@ -261,6 +271,7 @@ function applyEntry(activation: Activation, entry: Entry): void {
     activation.lives += 1;
     activation.seqBefore = entry.seq;
   } else if (entry.seq > seq) {
+    if (entry.seq > seq + 1) throw lostHead(headKey(activation.agent), entry.seq - 1, activation.head);
     activation.state = foldStep(activation.state, entry);
     activation.steps.push(historyStep(entry));
   }

@@ -93,6 +93,11 @@ export class Entries {
     this.#unsettled = 0;
   }
 
+  /** A settle of so many entries came to nothing. */
+  unsettledAgain(count: number): void {
+    this.#unsettled += count;
+  }
+
   /** Publishes all that is kept for others, as a new owner does. */
   resume(): void {
     this.#outbox.resume();

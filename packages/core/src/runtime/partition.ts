@@ -4,7 +4,8 @@
  * Owns: the partition's state and its agents in memory.
  * Leaves to others: reading (`reader.ts`), steps (`step/step.ts`), entries and what they let out (`entries.ts`, `commit.ts`,
  * `release/`), agents that cannot step (`shelf.ts`).
- * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`, `close`; by reads.
+ * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`,
+ * `setAsideDamaged`, `close`; by reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
  *     comes to the same state (D4, D7). Wake-ups alone also change without one, here and in `settle/far.ts`: each is a
@@ -195,7 +196,7 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     return this.#entries.unsettled;
   }
 
-  /** Whether its mailbox holds so much that made no entry that it is to be settled for the sake of the trim. */
+  /** Whether its mailbox holds so much that it is to be settled for the sake of the trim. */
   get isMailboxGrown(): boolean {
     return this.#reader.isGrown(this.entriesUnsettled > 0);
   }
@@ -203,6 +204,22 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   settledUpToNow(): void {
     this.#entries.settledUpToNow();
     this.#reader.settledUpToNow();
+  }
+
+  /** A settle of so many entries came to nothing. */
+  unsettled(count: number): void {
+    this.#entries.unsettledAgain(count);
+  }
+
+  /**
+   * What the store has of an agent cannot be built on. Memory and the journals keep what its head lacks until that is
+   * mended or the agent removed.
+   *
+   * @throws The error itself when the partition was given up: nothing more can be said of its agents here.
+   */
+  setAsideDamaged(agent: Address, error: DormouseError): void {
+    if (this.#entries.isClosed) throw error;
+    this.#shelf.setAsideDamaged(agent, error);
   }
 
   quarantined(): readonly QuarantineView[] {

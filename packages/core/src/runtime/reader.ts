@@ -15,10 +15,10 @@
  */
 import type { Partition } from "../agent/address.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { creditEntriesMax, mailboxBytesIdleMax, mailboxMessageBytes } from "../agent/limits.ts";
+import { creditEntriesMax, mailboxBytesIdleMax, mailboxMessageBytes, mailboxShareMax } from "../agent/limits.ts";
 import { encodeBatch } from "../format/message.ts";
 import { type Consumed, isConsumed, type Position } from "../format/partition.ts";
-import type { Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
+import type { Barrier, Mailbox, MailboxMessage, MailboxReader, Place } from "../ports/index.ts";
 import { toHex } from "../step/context.ts";
 import { insist, isPassing, type World } from "./insist.ts";
 
@@ -47,7 +47,7 @@ export interface Opening {
   readonly from: number;
   readonly reader: MailboxReader;
   /** `undefined` when no answer came: another is needed. */
-  readonly barrier: Promise<Place | undefined>;
+  readonly barrier: Promise<Barrier | undefined>;
 }
 
 /** Whoever is about to own a partition may begin so, once nobody else consumes any of it. */
@@ -90,6 +90,8 @@ export class Reader {
   /** Of messages handed out since the last settle, as the mailbox keeps them; of these, those without parts. */
   #bytesTaken = 0;
   #bytesPassed = 0;
+  /** What the mailbox holds at most; `undefined`: nobody says. */
+  #bytesMax: number | undefined;
   #waiter: (() => void) | undefined;
   #opening: Opening | undefined;
   #reader: MailboxReader | undefined;
@@ -109,11 +111,12 @@ export class Reader {
   }
 
   /**
-   * Whether so much of the mailbox was read since the last settle that it is to be trimmed: of messages without parts, or
-   * of all where none made an entry.
+   * Whether so much of the mailbox was read since the last settle that it is to be trimmed: of messages without parts, of
+   * all where none made an entry, or of all that it holds at most.
    */
   isGrown(hasEntries: boolean): boolean {
-    return (hasEntries ? this.#bytesPassed : this.#bytesTaken) >= mailboxBytesIdleMax;
+    const isFilling = this.#bytesTaken >= (this.#bytesMax ?? Infinity) * mailboxShareMax;
+    return isFilling || (hasEntries ? this.#bytesPassed : this.#bytesTaken) >= mailboxBytesIdleMax;
   }
 
   settledUpToNow(): void {
@@ -219,6 +222,7 @@ export class Reader {
     if (isOther) this.#regress(barrier, "the stream is another");
     else if (barrier.sequence <= newest) this.#regress(barrier, "the stream issues numbers again");
     this.#stream = barrier.stream;
+    this.#bytesMax = barrier.bytesMax;
     if (this.#isStopped) return;
     const from = fromOf(this.#place());
     // It went backwards: this one would pass over what was put in anew.
@@ -233,7 +237,7 @@ export class Reader {
     return { anchor: this.#anchor, upTo: this.#upTo };
   }
 
-  #barrierAgain(): Promise<Place> {
+  #barrierAgain(): Promise<Barrier> {
     const { world, mailbox, partition } = this.#options;
     const bytes = newBarrier(world);
     return insist(world, async () => {

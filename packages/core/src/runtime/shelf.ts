@@ -3,7 +3,7 @@
  *
  * Leaves to others: quarantine and shelf themselves (`PartitionState`, changed by entries alone), whether an agent can
  * step and what a step does (`partition.ts`, through the functions in its options).
- * Called by partition: `setAside`, `blame`, `take`, `resume`, `remove`, `quarantined`.
+ * Called by partition: `setAside`, `setAsideDamaged`, `blame`, `take`, `resume`, `remove`, `quarantined`.
  *
  * Y1  What is kept is taken in its order, before what comes after it (D1), and each in one record with its step (D4).
  * Y2  Nothing but what its agent stumbled over is ever skipped, and nothing of one life is taken by the next (D4).
@@ -83,6 +83,11 @@ export class Shelf {
       `its host died twice while it was at this, alone; mend the agent, then resume or skip: agent=${agent} work=${id}`,
     );
     this.#quarantine(agent, encodeError(error), id);
+  }
+
+  /** At each settle again, until it is mended: said once. */
+  setAsideDamaged(agent: Address, error: DormouseError): void {
+    if (!this.#options.entries.state.quarantine.has(agent)) this.#quarantine(agent, encodeError(error), "settle");
   }
 
   #quarantine(agent: Address, error: ErrorData, messageId: string): void {

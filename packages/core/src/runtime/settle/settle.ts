@@ -6,6 +6,8 @@
  * F2  Heads before the partition object, the partition object before anything is trimmed: a crash in between leaves heads
  *     ahead, and who reads the tail skips what a head covers (DESIGN.md section 11).
  * F3  Nothing trusts that its writer is still the owner: heads and partition objects change by compare-and-swap.
+ * F4  A partition one of whose agents cannot be settled is not settled: its journals hold what that agent's head lacks. The
+ *     agent is set aside, and no other (D9).
  */
 import { DormouseError } from "../../agent/errors.ts";
 import { encodeHead } from "../../format/head.ts";
@@ -13,7 +15,7 @@ import { bucketKey, headKey, partitionKey } from "../../format/keys.ts";
 import { type ChainLink, decodePartition, encodePartition, type Position } from "../../format/partition.ts";
 import type { Etag, StoredObject } from "../../ports/index.ts";
 import type { AgentState } from "../../step/state.ts";
-import { type Activation, asRead } from "../activations.ts";
+import { type Activation, asRead, lostHead, type ReadHead, unknownHead } from "../activations.ts";
 import type { Commit } from "../commit.ts";
 import { insist, type World, write } from "../insist.ts";
 import type { PartitionLoop } from "../partition.ts";
@@ -59,11 +61,14 @@ interface Captured {
   readonly agents: readonly Activation[];
   readonly position: Position;
   readonly bytes: Uint8Array;
+  /** Entries that the settle covers. */
+  readonly entries: number;
   readonly isLast: boolean;
 }
 
 /**
- * Settles these partitions at one cut; gives its number too. `undefined` when the host ended meanwhile.
+ * Settles these partitions at one cut, but for those of which it cannot settle an agent (F4); gives its number too.
+ * `undefined` when the host ended meanwhile.
  *
  * @param isLast - They stand still from the cut on, and with this they are nobody's: each may be claimed at once.
  * @throws DormouseError `sealed` (`partition.lost`): another host owns one of them now.
@@ -86,16 +91,21 @@ export async function settle(
   });
   if (cut === undefined) return undefined;
   // Partitions that stand still wait for nobody; while they run there is no hurry, and the store has other work.
-  if (isLast) return { cut, settled: await Promise.all(captured.map((one) => settleCaptured(settling, one, cut))) };
-  const settled: Settled[] = [];
-  for (const one of captured) settled.push(await settleCaptured(settling, one, cut));
-  return { cut, settled };
+  const all: (Settled | undefined)[] = [];
+  if (isLast) all.push(...(await Promise.all(captured.map((one) => settleCaptured(settling, one, cut)))));
+  else for (const one of captured) all.push(await settleCaptured(settling, one, cut));
+  return { cut, settled: all.filter((one) => one !== undefined) };
 }
 
-async function settleCaptured(settling: Settling, captured: Captured, cut: number): Promise<Settled> {
+/** `undefined` when one of its agents could not be settled: then memory is as unsettled as before (F4). */
+async function settleCaptured(settling: Settling, captured: Captured, cut: number): Promise<Settled | undefined> {
   const { world, incarnation } = settling;
-  const { loop, agents, last, position, far } = captured;
-  await settleAgents(settling, loop, agents);
+  const { loop, agents, last, position, far, entries } = captured;
+  if (!(await settleAgents(settling, loop, agents))) {
+    loop.takenBuckets.unshift(...far.taken);
+    loop.unsettled(entries);
+    return undefined;
+  }
   for (const { name, bytes } of far.objects) await write(world, name, bytes, { if: "absent" });
   const etag = await writeObject(settling, captured);
   settleFar(loop, far);
@@ -124,8 +134,9 @@ function capture(
     state,
   };
   const bytes = encodePartition(object, world.formats.writes);
+  const entries = loop.entriesUnsettled;
   loop.settledUpToNow();
-  return { far, loop, last, agents, position, bytes, isLast: chain === undefined };
+  return { far, loop, last, agents, position, bytes, entries, isLast: chain === undefined };
 }
 
 function chainFrom(incarnation: string, { epoch }: PartitionLoop, from: number): readonly ChainLink[] {
@@ -147,15 +158,28 @@ async function writeObject({ world }: Settling, { loop, last, bytes, isLast }: C
   );
 }
 
-/** Writes the heads of these agents, as they are committed now. */
+/** Writes the heads of these agents, as they are committed now; whether all could be: of the others, the store is damaged. */
 export async function settleAgents(
   settling: Settling,
   loop: PartitionLoop,
   activations: readonly Activation[],
-): Promise<void> {
+): Promise<boolean> {
+  const areSettled: boolean[] = [];
   for (let start = 0; start < activations.length; start += headsAtOnce) {
     const some = activations.slice(start, start + headsAtOnce);
-    await Promise.all(some.map((activation) => writeHead(settling, loop.epoch, activation)));
+    areSettled.push(...(await Promise.all(some.map((activation) => settleAgent(settling, loop, activation)))));
+  }
+  return !areSettled.includes(false);
+}
+
+async function settleAgent(settling: Settling, loop: PartitionLoop, activation: Activation): Promise<boolean> {
+  try {
+    await writeHead(settling, loop.epoch, activation);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+    loop.setAsideDamaged(activation.agent, error);
+    return false;
   }
 }
 
@@ -185,7 +209,7 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
       }
       return;
     }
-    takeUpFound(activation, answer.found, name, epoch);
+    takeUpFound(world, activation, answer.found, name, epoch);
   }
 }
 
@@ -196,9 +220,20 @@ function growRun(settling: Settling, activation: Activation, state: AgentState):
   return grow({ ...settling, agent }, kept, steps, state);
 }
 
-/** An earlier owner was late: what it wrote covers less than what we hold, and ours is built on it. */
-function takeUpFound(activation: Activation, found: StoredObject | undefined, name: string, epoch: number): void {
-  const head = found === undefined ? undefined : asRead(found, name);
+/**
+ * An earlier owner was late: what it wrote covers less than what we hold, and ours is built on it.
+ *
+ * @throws DormouseError `corrupt`: nobody who wrote in turn left it so, and the run that ours grows from is not there.
+ */
+function takeUpFound(
+  world: World,
+  activation: Activation,
+  found: StoredObject | undefined,
+  name: string,
+  epoch: number,
+): void {
+  const isSameLife = activation.headLife === activation.lives;
+  const head = found === undefined ? undefined : asFound(world, found, name, isSameLife);
   if (head !== undefined && head.epoch > epoch) {
     throw new DormouseError(
       "sealed",
@@ -206,12 +241,24 @@ function takeUpFound(activation: Activation, found: StoredObject | undefined, na
       `another host owns this agent's partition now: agent=${activation.agent}`,
     );
   }
+  const { head: known } = activation;
+  if (isSameLife && known?.kept !== undefined && (head?.seq ?? 0) < known.seq) throw lostHead(name, known.seq, head);
   activation.head = head;
-  if (head !== undefined && activation.headLife === activation.lives) {
+  if (head !== undefined && isSameLife) {
     activation.settled = foldRun(
       activation.settled,
       activation.steps.filter(({ seq }) => seq <= head.seq),
     );
     activation.steps = activation.steps.filter(({ seq }) => seq > head.seq);
+  }
+}
+
+/** Of an agent that was removed since, the head need not be readable. */
+function asFound(world: World, found: StoredObject, name: string, isSameLife: boolean): ReadHead {
+  try {
+    return asRead(found, name);
+  } catch (error) {
+    if (isSameLife) throw error;
+    return unknownHead(world, found);
   }
 }

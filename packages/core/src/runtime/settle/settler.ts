@@ -6,8 +6,8 @@
  *
  * B1  Records go only when every partition of this host has settled past them, behind a durable mark (J4).
  * B2  A mailbox is trimmed only below its anchor and its lowest gap, as the settled partition object names them.
- * B3  Messages that make no entry, as what cannot be read and repeats, are settled too once they are many bytes: a
- *     mailbox full of them takes no message that would make one.
+ * B3  What a mailbox holds is settled once it is much, for that mailbox or, of messages that make no entry, as what cannot
+ *     be read and repeats, at all: a full one takes no message, also none by which a settle would be due.
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
@@ -129,7 +129,7 @@ export class Settler {
     await this.#trim(freed);
   }
 
-  /** Those whose mailbox has grown by what makes no entry (B3). */
+  /** Those whose mailbox has grown (B3). */
   async #settleGrown(): Promise<void> {
     const grown = [...this.#partitions.values()].filter(({ loop }) => loop.isMailboxGrown);
     if (grown.length === 0) return;
@@ -140,7 +140,9 @@ export class Settler {
     const { observe } = this.#options;
     let count = 0;
     for (const [loop, idle] of this.#idle(idleMs)) {
-      const unsettled = idle.filter((activation) => activation.isUnsettled);
+      // One that is set aside waits for the next settle: its head may be damaged, and each try costs two requests.
+      const { quarantine } = loop.state;
+      const unsettled = idle.filter((activation) => activation.isUnsettled && !quarantine.has(activation.agent));
       await settleAgents(this.#settling, loop, unsettled);
       for (const activation of idle) if (loop.activations.passivate(activation)) count += note(activation, observe);
     }
