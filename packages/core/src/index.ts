@@ -29,6 +29,7 @@ export {
   durable,
   type DurableContext,
   type DurableLogic,
+  type DurableOutput,
   type DurableOptions,
   type Received,
   type ReceiveOptions,

@@ -30,6 +30,7 @@ export {
   durable,
   type DurableContext,
   type DurableLogic,
+  type DurableOutput,
   type DurableOptions,
   type Duration,
   type ErrorData,

@@ -152,6 +152,9 @@ export interface DurableOptions {
   readonly cancelTimeout?: Duration;
 }
 
+/** Of a function that only ever begins anew, with `restart`: none. */
+export type DurableOutput<TOutput> = [TOutput] extends [never] ? undefined : TOutput;
+
 /**
  * A durable function: an actor of a machine (`invoke: { src: "research" }`), or an agent of its own. Its input's type is that of
  * the annotation (`DurableContext<{ topic: string }>`), or of the schema.
@@ -173,11 +176,11 @@ export interface DurableOptions {
 export function durable<S extends StandardSchemaV1, TOutput>(
   options: DurableOptions & { readonly input: S },
   fn: (context: DurableContext<StandardSchemaV1.InferOutput<S>>) => Promise<TOutput>,
-): DurableLogic<TOutput, StandardSchemaV1.InferOutput<S>>;
+): DurableLogic<DurableOutput<TOutput>, StandardSchemaV1.InferOutput<S>>;
 export function durable<TOutput, TInput = undefined>(
   fn: (context: DurableContext<TInput>) => Promise<TOutput>,
   options?: DurableOptions,
-): DurableLogic<TOutput, TInput>;
+): DurableLogic<DurableOutput<TOutput>, TInput>;
 export function durable(first: unknown, second?: unknown): DurableLogic<unknown, unknown> {
   const isBare = typeof first === "function";
   const fn = isBare ? first : second;

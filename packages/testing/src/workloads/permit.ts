@@ -101,7 +101,7 @@ export function permit(random: Random): Workload {
       },
     }),
   });
-  const run = durable<unknown, Progress | undefined>(() =>
+  const run = durable<never, Progress | undefined>(() =>
     Promise.reject(new Error("a host of the simulation brings its own")),
   );
   const definition = agent("permit", { passivateAfter: random.pick(passivateAfters), run });
