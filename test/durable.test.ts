@@ -2,7 +2,16 @@
  * Goal: a marked call that finished is never done again, and a wait holds no process (D6, D7).
  * Method: durable functions on a world in memory, with crashes; bodies count how often they ran.
  */
-import { agent, type Ask, checkpoint, durable, type DurableContext, reply, TerminalError } from "@dormouse/sdk";
+import {
+  agent,
+  type Ask,
+  checkpoint,
+  currentCall,
+  durable,
+  type DurableContext,
+  reply,
+  TerminalError,
+} from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
 import { assign, setup } from "xstate";
@@ -171,6 +180,42 @@ test("a marked function is recorded wherever it is called inside a durable funct
   await runtime.advance("2d");
   await expect(ref.result()).resolves.toBe(6);
   expect(ran).toEqual({ deep: 3, outer: 1 });
+});
+
+test("a marked function knows the attempt under way: one key for all, and a signal that ends with its time", async () => {
+  const seen: unknown[] = [];
+  const gate = Promise.withResolvers<void>();
+  const pay = checkpoint("pay", async () => {
+    seen.push(currentCall()?.idempotencyKey);
+    if (seen.length === 2) await gate.promise;
+  });
+  const hang = (): Promise<void> =>
+    new Promise((_, reject) => {
+      currentCall()?.signal.addEventListener("abort", () => reject(new Error("aborted")));
+    });
+  const hangBriefly = checkpoint("hang", hang, { retry: { timeout: "1m", maxAttempts: 1 } });
+  const paying = agent("paying", {
+    run: durable(async ({ run }) => {
+      await pay();
+      const between = currentCall();
+      await run("twice", () => Promise.all([pay(), pay()]));
+      const hung = await hangBriefly().catch((error: unknown) => (error as { readonly code: string }).code);
+      return { between, hung };
+    }),
+  });
+  await pay();
+  expect(seen).toEqual([undefined]);
+  await using runtime = await testRuntime({ agents: [paying] });
+  const ref = runtime.client.agent(paying, "p1");
+  await ref.start();
+  await expect.poll(() => seen.length).toBe(2);
+  await runtime.crash();
+  await runtime.advance("2m");
+  await expect(ref.result()).resolves.toEqual({ between: undefined, hung: "effect.timeout" });
+  const [, first, ...rest] = seen;
+  expect(first).toEqual(expect.any(String));
+  expect(rest).toEqual([first, rest[1], rest[1]]);
+  expect(new Set(rest).size).toBe(2);
 });
 
 test("code that no longer fits its record is stuck, and goes on when it is mended and resumed", async () => {

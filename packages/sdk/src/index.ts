@@ -25,6 +25,7 @@ export {
   type Checkpointed,
   type CheckpointOptions,
   type ContextOf,
+  currentCall,
   DormouseError,
   durable,
   type DurableContext,

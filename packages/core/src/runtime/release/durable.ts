@@ -179,7 +179,7 @@ class DurableRun implements DurableScope {
       attempt: n,
       idempotencyKey: `${call.address}/${this.#state.round}/${place}`,
     };
-    const plain: DurableScope = { run: async (_name, inner) => inner(runCall) as never };
+    const plain: DurableScope = { call: runCall, run: async (_name, inner) => inner(runCall) as never };
     this.#begin();
     const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
     stop.removeEventListener("abort", abort);
