@@ -182,6 +182,12 @@ test("a marked function is recorded wherever it is called inside a durable funct
   expect(ran).toEqual({ deep: 3, outer: 1 });
 });
 
+function untilAborted(): Promise<void> {
+  return new Promise((_, reject) => {
+    currentCall()?.signal.addEventListener("abort", () => reject(new Error("aborted")));
+  });
+}
+
 test("a marked function knows the attempt under way: one key for all, and a signal that ends with its time", async () => {
   const seen: unknown[] = [];
   const gate = Promise.withResolvers<void>();
@@ -189,11 +195,7 @@ test("a marked function knows the attempt under way: one key for all, and a sign
     seen.push(currentCall()?.idempotencyKey);
     if (seen.length === 2) await gate.promise;
   });
-  const hang = (): Promise<void> =>
-    new Promise((_, reject) => {
-      currentCall()?.signal.addEventListener("abort", () => reject(new Error("aborted")));
-    });
-  const hangBriefly = checkpoint("hang", hang, { retry: { timeout: "1m", maxAttempts: 1 } });
+  const hangBriefly = checkpoint("hang", untilAborted, { retry: { timeout: "1m", maxAttempts: 1 } });
   const paying = agent("paying", {
     run: durable(async ({ run }) => {
       await pay();
