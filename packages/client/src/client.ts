@@ -4,13 +4,15 @@ import {
   type AgentPage,
   type AgentView,
   type AnyAgentDefinition,
+  checkData,
   checkOptions,
   DormouseError,
   makeAddress,
+  parseToken,
   type QuarantineView,
 } from "@dormouse/core/protocol";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { type AgentRef, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
+import { type AgentRef, askLimitsOf, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
 
 export interface ListOptions extends CallOptions {
   /** Default: all types. */
@@ -51,6 +53,21 @@ export interface Client extends AsyncDisposable {
    * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
    */
   quarantined(options?: CallOptions): Promise<readonly QuarantineView[]>;
+  /**
+   * Answers the one wait that a token names: that of a `receive`, from `receive(…).token` or `waits()`. Resolves when the
+   * value is committed as received. Whoever responds after another is told what came of the first response.
+   *
+   * @param token - Whoever has it may answer; it dies with its wait.
+   * @param value - What is received; plain data of at most 1 MB encoded.
+   * @throws DormouseError `invalid` (`token.invalid`): no token; (`receive.refused`): the value does not fit, and the wait
+   * goes on; `conflict` (`token.unknown`): nothing waits under it; `timeout` (`receive.timeout`): the wait was over first;
+   * (`call.timeout`, default 30 s); `unavailable` (`host.not-running`).
+   * @example
+   * ```ts
+   * app.post("/approve/:token", (request) => client.respond(request.params.token, request.body.approved));
+   * ```
+   */
+  respond(token: string, value?: unknown, options?: CallOptions): Promise<void>;
   /** Ends every wait of this client with kind `closed`. Messages that were accepted are taken all the same. */
   close(): Promise<void>;
 }
@@ -73,6 +90,7 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
     },
     list: (listed = {}) => list(connection, listed),
     quarantined: (called = {}) => quarantined(connection, called),
+    respond: (token, value, called = {}) => respond(connection, token, value, called),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -88,6 +106,13 @@ function checkOwn(type: unknown): void {
     `a client reaches the agents of its own app by type and key; for another app connect({ app: ${JSON.stringify(app)} }): ` +
       `type=${type.slice(0, 100)}`,
   );
+}
+
+async function respond(connection: Connection, token: string, value: unknown, options: CallOptions): Promise<void> {
+  checkOptions("respond", options, callOptionNames);
+  const { agent, secret } = parseToken(token);
+  checkData(value, { what: "value", code: "event.not-data", of: agent });
+  await connection.ask(agent, { kind: "respond", secret, value }, askLimitsOf(options), undefined);
 }
 
 async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {
