@@ -10,6 +10,8 @@ import {
   makeAddress,
   parseToken,
   type QuarantineView,
+  type WaitPage,
+  type WaitView,
 } from "@dormouse/core/protocol";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { type AgentRef, askLimitsOf, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
@@ -54,6 +56,19 @@ export interface Client extends AsyncDisposable {
    */
   quarantined(options?: CallOptions): Promise<readonly QuarantineView[]>;
   /**
+   * What agents wait for, as it is committed now, of those whom a person or another program may answer: each `receive` of a
+   * durable function, with its token; and of a machine in a state tagged `waiting`, each event that it takes there. By a
+   * scan of the store, in the order of agents within a partition. Of one agent, `read()` tells the same.
+   *
+   * @param options - `timeout` is for the whole list, but for what its reader does with it meanwhile.
+   * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
+   * @example
+   * ```ts
+   * for await (const { agent, name, question, token } of client.waits({ type: "order" })) console.log(agent, name, question);
+   * ```
+   */
+  waits(options?: ListOptions): AsyncIterable<WaitView>;
+  /**
    * Answers the one wait that a token names: that of a `receive`, from `receive(…).token` or `waits()`. Resolves when the
    * value is committed as received. Whoever responds after another is told what came of the first response.
    *
@@ -90,6 +105,7 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
     },
     list: (listed = {}) => list(connection, listed),
     quarantined: (called = {}) => quarantined(connection, called),
+    waits: (listed = {}) => waits(connection, listed),
     respond: (token, value, called = {}) => respond(connection, token, value, called),
     close,
     [Symbol.asyncDispose]: close,
@@ -116,15 +132,28 @@ async function respond(connection: Connection, token: string, value: unknown, op
 }
 
 async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {
-  checkOptions("list", options, [...callOptionNames, "type"]);
+  for await (const page of pages(connection, "list", options)) yield* (page as AgentPage).agents;
+}
+
+async function* waits(connection: Connection, options: ListOptions): AsyncGenerator<WaitView> {
+  for await (const page of pages(connection, "waits", options)) yield* (page as WaitPage).waits;
+}
+
+/** One after another, as they are asked for, of all partitions. */
+async function* pages(
+  connection: Connection,
+  what: "list" | "waits",
+  options: ListOptions,
+): AsyncGenerator<AgentPage | WaitPage> {
+  checkOptions(what, options, [...callOptionNames, "type"]);
   const { type } = options;
   const within = connection.shared(limitsOf(options));
   for (const partition of connection.partitions()) {
     let after: string | undefined;
     do {
-      const request = { what: "list", type, after } as const;
-      const page = (await within((limits) => connection.readFrom(partition, request, limits))) as AgentPage;
-      yield* page.agents;
+      const request = { what, type, after } as const;
+      const page = (await within((limits) => connection.readFrom(partition, request, limits))) as AgentPage | WaitPage;
+      yield page;
       ({ after } = page);
     } while (after !== undefined);
   }

@@ -12,6 +12,7 @@ import {
   decodeError,
   DormouseError,
   type Duration,
+  type EffectView,
   type ErrorData,
   type EventData,
   type EventOf,
@@ -28,6 +29,7 @@ import {
   type StateView,
   type StepView,
   type TagOf,
+  type WaitView,
 } from "@dormouse/core/protocol";
 import type { AskLimits, Connection } from "./connection.ts";
 import type { Limits } from "./calls.ts";
@@ -73,6 +75,10 @@ export interface AgentState<TDefinition extends AnyAgentDefinition> {
   readonly error: unknown;
   /** How many of its steps failed; the history tells of each. */
   readonly errorCount: number;
+  /** What it has under way: each effect, and of a durable function what it has done and waits for. */
+  readonly effects: readonly EffectView[];
+  /** What it waits for, of whoever may answer; as `client.waits()` tells it. */
+  readonly waits: readonly WaitView[];
 }
 
 type SentEvent<TDefinition extends AnyAgentDefinition, TType extends string> = { type: TType } & EventOfType<

@@ -48,7 +48,9 @@ export {
   type Resumed,
   type StateView,
   type StepView,
+  type WaitPage,
 } from "./runtime/reads.ts";
+export type { DurableView, EffectView, OpenCallView, WaitView } from "./runtime/waits.ts";
 export { decodeAnswer, noticeSubject } from "./runtime/release/reply.ts";
 export { Publisher } from "./runtime/send.ts";
 export type { MessageId } from "./step/context.ts";
