@@ -279,6 +279,8 @@ describe("list", () => {
         value: { paying: "late" },
         errorCount: 1,
         at: expect.any(Number),
+        waitCount: 0,
+        stuck: null,
         isSetAside: false,
       },
       expect.objectContaining({ agent: "order/told", value: "open" }),

@@ -64,7 +64,8 @@ function withSetAside(
   const known = new Set(all.map(({ agent }) => agent));
   for (const { agent, since } of quarantined) {
     if (known.has(agent) || (type !== undefined && parseAddress(agent).type !== type)) continue;
-    listed.push({ agent, status: "not-started", seq: 0, value: null, errorCount: 0, at: since, isSetAside: true });
+    const nothing = { seq: 0, value: null, errorCount: 0, waitCount: 0, stuck: undefined };
+    listed.push({ agent, status: "not-started", ...nothing, at: since, isSetAside: true });
   }
   return listed.toSorted(byAddress);
 }

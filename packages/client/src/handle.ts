@@ -12,6 +12,7 @@ import {
   decodeError,
   DormouseError,
   type Duration,
+  type EffectView,
   type ErrorData,
   type EventData,
   type EventOf,
@@ -28,8 +29,9 @@ import {
   type StateView,
   type StepView,
   type TagOf,
+  type WaitView,
 } from "@dormouse/core/protocol";
-import type { Connection } from "./connection.ts";
+import type { AskLimits, Connection } from "./connection.ts";
 import type { Limits } from "./calls.ts";
 import { checkPlace, isAt } from "./place.ts";
 
@@ -73,6 +75,10 @@ export interface AgentState<TDefinition extends AnyAgentDefinition> {
   readonly error: unknown;
   /** How many of its steps failed; the history tells of each. */
   readonly errorCount: number;
+  /** What it has under way: each effect, and of a durable function what it has done and waits for. */
+  readonly effects: readonly EffectView[];
+  /** What it waits for, of whoever may answer; as `client.waits()` tells it. */
+  readonly waits: readonly WaitView[];
 }
 
 type SentEvent<TDefinition extends AnyAgentDefinition, TType extends string> = { type: TType } & EventOfType<
@@ -128,6 +134,20 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
     event: SentEvent<TDefinition, TType>,
     options?: SendOptions,
   ): Promise<ReplyTo<EventOf<TDefinition>, TType>>;
+  /**
+   * Answers a wait by its name: sends `{ type: name, value }`, and resolves when that is committed as received, or kept for
+   * a `receive` to come. A machine without durable functions takes the event as any other; for no reply is waited.
+   *
+   * @param value - What is received; plain data of at most 1 MB encoded.
+   * @throws DormouseError `invalid` (`receive.refused`): the value does not fit, and the wait goes on; `conflict`
+   * (`receive.full`): too many are kept; (`event.not-taken`): a machine that takes no such event; `timeout`
+   * (`receive.timeout`): the wait was over first; (`call.timeout`); and what `ask` throws.
+   * @example
+   * ```ts
+   * await client.agent(order, "o1").respond("approval", true);
+   * ```
+   */
+  respond(name: string, value?: unknown, options?: SendOptions): Promise<void>;
   /**
    * The newest committed state, which includes all that this client was told of the agent before; nothing is changed by it.
    *
@@ -214,10 +234,8 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   address: Address,
   definition: TDefinition | undefined,
 ): AgentRef<TDefinition> {
-  const ask = async (body: Body, options: SendOptions): Promise<unknown> => {
-    const timeoutMs = options.timeout === undefined ? askMsDefault : parseDuration(options.timeout);
-    return connection.ask(address, body, { signal: options.signal, timeoutMs }, options.idempotencyKey);
-  };
+  const ask = (body: Body, options: SendOptions, until?: "taken"): Promise<unknown> =>
+    connection.ask(address, body, askLimitsOf(options, until), options.idempotencyKey);
   const read = async (options: CallOptions): Promise<AgentState<TDefinition> | undefined> => {
     const state = await connection.readState(address, limitsOf(options));
     return state === undefined ? undefined : stateOf(state);
@@ -240,6 +258,10 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     ask: async (event, options = {}) => {
       checkOptions("ask", options, sendOptionNames);
       return (await ask(eventBody(definition, address, event), options)) as never;
+    },
+    respond: async (name, value, options = {}) => {
+      checkOptions("respond", options, sendOptionNames);
+      await ask(eventBody(definition, address, { type: name, value }), options, "taken");
     },
     read: async (options = {}) => {
       checkOptions("read", options, callOptionNames);
@@ -410,6 +432,12 @@ export function limitsOf(options: CallOptions): Limits {
     signal: options.signal,
     timeoutMs: options.timeout === undefined ? undefined : parseDuration(options.timeout),
   };
+}
+
+/** Of a call for what the agent must take first. */
+export function askLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): AskLimits {
+  const timeoutMs = timeout === undefined ? askMsDefault : parseDuration(timeout);
+  return { signal, timeoutMs, ...(until === undefined ? {} : { until }) };
 }
 
 /** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */

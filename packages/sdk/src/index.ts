@@ -5,13 +5,17 @@ export type {
   AgentView,
   CallOptions,
   Client,
+  DurableView,
+  EffectView,
   HistoryOptions,
   ListOptions,
+  OpenCallView,
   PlaceOf,
   QuarantineView,
   Resumed,
   SendOptions,
   StepView,
+  WaitView,
 } from "@dormouse/client";
 export {
   type Address,
