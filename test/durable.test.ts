@@ -10,6 +10,7 @@ import {
   durable,
   type DurableContext,
   reply,
+  replyTo,
   TerminalError,
 } from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
@@ -365,4 +366,26 @@ test("a machine that has nothing under way and takes no cancel refuses it", asyn
   const ref = runtime.client.agent(counting, "c1");
   await ref.start();
   await expect(ref.cancel()).rejects.toMatchObject({ kind: "conflict", code: "event.not-taken" });
+});
+
+test("a machine that does not take an ask refuses it, also while a durable function of its own is under way", async () => {
+  const gate = Promise.withResolvers<void>();
+  const chatting = agent("chatting", {
+    machine: setup({
+      types: {} as { events: Ask<{ type: "say" }, string> },
+      actors: { turn: durable(async ({ run }) => run("work", () => gate.promise)) },
+    }).createMachine({
+      initial: "listening",
+      states: {
+        listening: { on: { say: "answering" } },
+        answering: { invoke: { src: "turn", onDone: { target: "listening", actions: replyTo("say", () => "done") } } },
+      },
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [chatting] });
+  const ref = runtime.client.agent(chatting, "c1");
+  const first = ref.ask({ type: "say" });
+  await expect(ref.ask({ type: "say" })).rejects.toMatchObject({ kind: "conflict", code: "event.not-taken" });
+  gate.resolve();
+  await expect(first).resolves.toBe("done");
 });

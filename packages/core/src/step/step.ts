@@ -609,7 +609,9 @@ class Work {
   }
 
   #notTaken(message: Envelope, event: EventData): Outcome {
-    if (hasDurable(this.#state)) return this.#keep(message, event);
+    // Who asks waits for a reply, and a function that receives the event later gives none.
+    const isForReply = message.ask !== undefined && message.ask.until !== "taken";
+    if (hasDurable(this.#state) && !isForReply) return this.#keep(message, event);
     const { value, accepts } = describe(this.#before.live);
     const isKnown = accepts.includes(event.type);
     const error = encodeError(
