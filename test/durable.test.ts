@@ -389,3 +389,92 @@ test("a machine that does not take an ask refuses it, also while a durable funct
   gate.resolve();
   await expect(first).resolves.toBe("done");
 });
+
+test("an event that is sent ahead is taken when it is due, unless it is taken back", async () => {
+  const waiting = agent("waiting", {
+    run: durable(async ({ receive, sleep }) => [await receive("go"), await sleep("1d")]),
+  });
+  await using runtime = await testRuntime({ agents: [counting, waiting] });
+  const ref = runtime.client.agent(counting, "c1");
+  await ref.send({ type: "note" }, { delay: "1d" });
+  const second = await ref.send({ type: "note" }, { delay: "2d" });
+  const function1 = runtime.client.agent(waiting, "w1");
+  await function1.send({ type: "go", value: 1 }, { delay: "1d" });
+  await runtime.quiesce();
+  expect((await ref.read())?.context).toEqual({ count: 0 });
+  await runtime.crash();
+  await runtime.advance("25h");
+  expect((await ref.read())?.context).toEqual({ count: 100 });
+  expect(await ref.unsend(second)).toBe(true);
+  expect(await ref.unsend(second)).toBe(false);
+  await runtime.advance("3d");
+  expect((await ref.read())?.context).toEqual({ count: 100 });
+  await expect(function1.result()).resolves.toEqual([1, undefined]);
+});
+
+test("what a function logs reaches watchers once, with its step's number", async () => {
+  const telling = agent("telling", {
+    run: durable(async ({ log, run, sleep }) => {
+      log("begins", { at: 1 });
+      await run("work", () => 0);
+      log("worked");
+      await sleep("1d");
+      log("slept");
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [telling], settings: { parkMs: 0 } });
+  const ref = runtime.client.agent(telling, "t1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2d");
+  const told: unknown[] = [];
+  const seqs: number[] = [];
+  for await (const { emitted, seq } of ref.watch()) {
+    for (const event of emitted) told.push("fields" in event ? [event["message"], event["fields"]] : event["message"]);
+    seqs.push(seq);
+  }
+  expect(told).toEqual([["begins", { at: 1 }], "worked", "slept"]);
+  expect(seqs).toEqual(Array.from({ length: seqs.length }, (_, index) => index + 1));
+});
+
+test("places go round between agents, and a function is bounded by itself", async () => {
+  const order: string[] = [];
+  let atOnce = 0;
+  let most = 0;
+  const gates: (() => void)[] = [];
+  const work = async (name: string): Promise<void> => {
+    order.push(name);
+    atOnce += 1;
+    most = Math.max(most, atOnce);
+    await new Promise<void>((resolve) => gates.push(resolve));
+    atOnce -= 1;
+  };
+  const job = durable(async ({ input, run }: DurableContext<string>) => run("work", () => work(input)), {
+    concurrency: 1,
+  });
+  const busy = agent("busy", {
+    machine: setup({
+      types: {} as { input: { jobs: number }; context: { jobs: number } },
+      actors: { job },
+    }).createMachine({
+      context: ({ input }) => input,
+      invoke: [0, 1, 2].map((n) => ({ src: "job" as const, id: `j${n}`, input: ({ self }) => `${self.id} ${n}` })),
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [busy] });
+  for (const key of ["a", "b"]) await runtime.client.agent(busy, key).start({ jobs: 3 });
+  for (let opened = 0; opened < 6; opened += 1) {
+    await expect.poll(() => gates.length).toBe(1);
+    gates.pop()?.();
+  }
+  expect(most).toBe(1);
+  expect(order.map((name) => name.slice(0, 6))).not.toEqual([
+    "busy/a",
+    "busy/a",
+    "busy/a",
+    "busy/b",
+    "busy/b",
+    "busy/b",
+  ]);
+});

@@ -13,6 +13,7 @@ export type {
   PlaceOf,
   QuarantineView,
   Resumed,
+  SendAhead,
   SendOptions,
   StepView,
   WaitView,

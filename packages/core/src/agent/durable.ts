@@ -138,6 +138,7 @@ export interface DurableFunction {
   readonly input: StandardSchemaV1 | undefined;
   readonly retry: ResolvedRetry;
   readonly cancelMs: number;
+  readonly bound: { readonly of: object; readonly most: number } | undefined;
 }
 
 export const cancelMsDefault = 30_000;
@@ -145,6 +146,8 @@ export const cancelMsDefault = 30_000;
 export interface DurableOptions {
   /** Of the function itself, when it throws: it is run again over its checkpoints. Default: one attempt. */
   readonly retry?: RetryPolicy;
+  /** How many of this function run at once on one host; those that wait do not count. Default: as many as effects may. */
+  readonly concurrency?: number;
   /** How long it may go on once its agent is cancelled, to undo what must be undone. Default 30 s. */
   readonly cancelTimeout?: Duration;
 }
@@ -179,13 +182,18 @@ export function durable(first: unknown, second?: unknown): DurableLogic<unknown,
   const isBare = typeof first === "function";
   const fn = isBare ? first : second;
   const options = ((isBare ? second : first) ?? {}) as DurableOptions & { readonly input?: StandardSchemaV1 };
-  checkOptions("durable", options, ["retry", "cancelTimeout", ...(isBare ? [] : ["input"])]);
+  checkOptions("durable", options, ["retry", "concurrency", "cancelTimeout", ...(isBare ? [] : ["input"])]);
   if (typeof fn !== "function") throw optionError("durable takes an asynchronous function", fn);
+  const { concurrency } = options;
+  if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
+    throw optionError("concurrency is a whole number from 1 on", concurrency);
+  }
   const logic = fromPromise(() => Promise.reject(outsideError())) as unknown as DurableLogic<unknown, unknown>;
   functions.set(logic, {
     fn: fn as DurableFunction["fn"],
     input: options.input,
     retry: resolveRetry(options.retry, 1),
+    bound: concurrency === undefined ? undefined : { of: logic, most: concurrency },
     cancelMs: options.cancelTimeout === undefined ? cancelMsDefault : parseDuration(options.cancelTimeout),
   });
   return logic;

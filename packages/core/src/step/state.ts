@@ -52,6 +52,8 @@ export interface Timer {
   readonly generation: number;
   readonly due: number;
   readonly event: EventData;
+  /** Whether it is an event that was sent to be taken then. */
+  readonly isSent?: true;
   /** The call of a durable function that waits for it. */
   readonly call?: { readonly effect: string; readonly place: number };
   /** Another agent, when the event is not for this one. */

@@ -93,7 +93,15 @@ export type StepInput =
       /** Begun by a plain message, which is taken in a step of its own after this one. */
       readonly isImplied: boolean;
     }
-  | { readonly kind: "event"; readonly message: Envelope; readonly at: number; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly event: EventData;
+      /** Not before then. */
+      readonly due?: number;
+    }
+  | { readonly kind: "unsend"; readonly message: Envelope; readonly id: string }
   | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
   | { readonly kind: "timer"; readonly id: string; readonly generation: number }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
@@ -240,6 +248,8 @@ function decideStep(request: StepRequest): Outcome {
       return work.respond(input);
     case "cancel":
       return work.cancel(input);
+    case "unsend":
+      return work.unsend(input.id, input.message);
     case "unstick":
       return work.unstick(input.id);
     case "end":
@@ -416,6 +426,7 @@ class Work {
     }
     if (message.key !== undefined) this.#rememberKey(message.key, message.id);
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
+    if (input.due !== undefined && input.due > this.#now) return this.#sendAhead(message, event, input.due);
     const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
     if (offerEvent(this.#making(), event, message.id)) return this.#finishUnchanged(cause);
     return this.#run(event, cause, message);
@@ -449,9 +460,40 @@ class Work {
       return this.#finishUnchanged({ kind: "call", address, place });
     }
     const cause: Cause = { kind: "timer", timer: id, event: timer.event };
+    if (timer.isSent === true) return this.#takeSent(timer.event, cause, id);
     if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
     this.#send(timer.to, timer.event);
     return this.#finishUnchanged(cause);
+  }
+
+  /** Keeps an event until it is due. */
+  #sendAhead(message: Envelope, event: EventData, due: number): Outcome {
+    const timer: Timer = { generation: this.#seq, due, event, isSent: true };
+    this.#setTimers({ ...this.#state.timers, [sentTimer(message.id)]: timer });
+    const cause: Cause = { kind: "event", id: message.id, from: message.from, event, due };
+    return this.#within(this.#finishUnchanged(cause), cause);
+  }
+
+  /** One that was sent ahead and is due. */
+  #takeSent(event: EventData, cause: Cause, id: string): Outcome {
+    if (offerEvent(this.#making(), event, id)) return this.#finishUnchanged(cause);
+    const isTaken = describe(this.#before.live).accepts.some((type) => type === event.type || type === "*");
+    if (isTaken || !hasDurable(this.#state)) return this.#run(event, cause, undefined);
+    try {
+      keepEvent(this.#making(), event, id);
+      return this.#finishUnchanged(cause);
+    } catch (thrown) {
+      return this.#finishUnchanged(cause, encodeError(thrown));
+    }
+  }
+
+  unsend(id: string, message: Envelope): Outcome {
+    const isThere = this.#state.timers[sentTimer(id)]?.isSent === true;
+    const answers = answerTo(message, { ok: true, seq: isThere ? this.#seq : this.#before.state.seq, value: isThere });
+    if (!isThere) return pass("not-ahead", answers, []);
+    this.#setTimers(without(this.#state.timers, sentTimer(id)));
+    this.#answers.push(...answers);
+    return this.#finishUnchanged({ kind: "unsent", id });
   }
 
   takeResult(address: string, attempt: number, result: EffectResult): Outcome {
@@ -925,6 +967,10 @@ class Work {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+function sentTimer(messageId: string): string {
+  return `dormouse sent ${messageId}`;
+}
 
 /** What a machine hears when someone cancels its agent. */
 const cancelEvent = "dormouse.cancel";

@@ -406,6 +406,8 @@ class DurableRun implements DurableScope {
   #restIfIdle(): void {
     const { clock, parkMs, running } = this.#options;
     if (this.#atWork > 0 || this.#made.size === 0 || this.#cancelPark !== undefined) return;
+    // What was told and is not committed yet brings something to do.
+    for (const place of this.#made.keys()) if (this.#state.open[place] === undefined) return;
     running.rest();
     this.#cancelPark = clock.schedule(parkMs, () => this.#tell({ what: "park", seen: this.#seen }));
   }
