@@ -15,9 +15,20 @@ import { scratchFolder } from "./scratch.ts";
 const exec = promisify(execFile);
 const programMsMax = 30_000;
 
-async function run(folder: string, program: Program): Promise<string> {
-  writeFileSync(join(folder, program.file), program.text);
-  return runNode([program.file], folder);
+async function run(folder: string, { file, text }: Program): Promise<string> {
+  writeFileSync(join(folder, file), text);
+  return runNode([decorator.test(text) ? await lower(file, folder) : file], folder);
+}
+
+/** Node runs no decorators as they are. */
+const decorator = /^ *@\w+\(/m;
+
+/** Resolves with the file that the compiler made of it. */
+async function lower(file: string, folder: string): Promise<string> {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const options = ["--ignoreConfig", "--noCheck", "--target", "es2024", "--module", "nodenext"];
+  await exec(process.execPath, [tsc, ...options, file], { cwd: folder });
+  return file.replace(/\.ts$/, ".js");
 }
 
 async function runNode(line: readonly string[], folder: string): Promise<string> {

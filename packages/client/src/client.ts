@@ -79,7 +79,7 @@ export interface Client extends AsyncDisposable {
    * (`call.timeout`, default 30 s); `unavailable` (`host.not-running`).
    * @example
    * ```ts
-   * app.post("/approve/:token", (request) => client.respond(request.params.token, request.body.approved));
+   * web.post("/approve/:token", (request) => client.respond(request.params.token, request.body.approved));
    * ```
    */
   respond(token: string, value?: unknown, options?: CallOptions): Promise<void>;

@@ -142,8 +142,8 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * (`call.timeout`); `unavailable` (`host.not-running`).
    * @example
    * ```ts
-   * const reminder = await order.send({ type: "remind" }, { delay: "2d" });
-   * await order.unsend(reminder);
+   * const later = await acme.send({ type: "reset" }, { delay: "2d" });
+   * await acme.unsend(later);
    * ```
    */
   unsend(id: MessageId, options?: CallOptions): Promise<boolean>;

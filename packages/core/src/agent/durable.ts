@@ -162,6 +162,8 @@ export interface DurableOptions {
  * @throws DormouseError `invalid` (`option.invalid`, `duration.invalid`).
  * @example
  * ```ts
+ * import type { DurableContext } from "@dormouse/sdk";
+ *
  * const research = durable(async ({ input, run, receive }: DurableContext<{ topic: string }>) => {
  *   const draft = await run("draft", () => write(input.topic));
  *   const ok = await receive("approval", { schema: z.boolean(), timeout: "7d" });
