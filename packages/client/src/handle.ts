@@ -289,7 +289,8 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     },
     respond: async (name, value, options = {}) => {
       checkOptions("respond", options, sendOptionNames);
-      await ask(eventBody(definition, address, { type: name, value }), options, "taken");
+      const event = value === undefined ? { type: name } : { type: name, value };
+      await ask(eventBody(definition, address, event), options, "taken");
     },
     read: async (options = {}) => {
       checkOptions("read", options, callOptionNames);

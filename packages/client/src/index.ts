@@ -4,6 +4,7 @@ export type { ClientPorts, ConnectionOptions } from "./connection.ts";
 export type { AgentRef, AgentState, CallOptions, HistoryOptions, PlaceOf, SendAhead, SendOptions } from "./handle.ts";
 export type {
   AgentView,
+  CallView,
   DurableView,
   EffectView,
   OpenCallView,

@@ -47,9 +47,9 @@ export {
   requestRead,
   type Resumed,
   type StateView,
-  type StepView,
   type WaitPage,
 } from "./runtime/reads.ts";
+export type { CallView, StepView } from "./runtime/step-view.ts";
 export type { DurableView, EffectView, OpenCallView, WaitView } from "./runtime/waits.ts";
 export { decodeAnswer, noticeSubject } from "./runtime/release/reply.ts";
 export { Publisher } from "./runtime/send.ts";

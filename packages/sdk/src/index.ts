@@ -4,6 +4,7 @@ export type {
   AgentState,
   AgentView,
   CallOptions,
+  CallView,
   Client,
   DurableView,
   EffectView,

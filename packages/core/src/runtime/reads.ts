@@ -2,20 +2,19 @@
 import { type Address, parseAddress, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { historyStepsMax } from "../agent/limits.ts";
-import type { EventData } from "../agent/way-out.ts";
 import type { App } from "../format/app.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
-import type { HistoryStep } from "../format/head.ts";
 import { agentOfHead, agentsPrefix, headKey } from "../format/keys.ts";
 import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
 import { decode, describe } from "../step/engine.ts";
 import { newerState, type Registry } from "../step/registry.ts";
 import type { AgentState, AgentStatus } from "../step/state.ts";
 import { type Activation, type Activations, readHead } from "./activations.ts";
-import { type PastStep, readHistory } from "./history.ts";
+import { readHistory } from "./history.ts";
 import { insist, type World } from "./insist.ts";
 import { readSubject } from "./release/reply.ts";
 import { foldRun, readRun } from "./run.ts";
+import { viewStep } from "./step-view.ts";
 import { effectViews, type EffectView, stuckError, waitCount, waitsOf, type WaitView } from "./waits.ts";
 
 export type ReadRequest =
@@ -73,26 +72,6 @@ export interface StateView {
   readonly effects: readonly EffectView[];
   /** What it waits for, of whoever may answer. */
   readonly waits: readonly WaitView[];
-}
-
-/** A step of the past, as a client gets it. */
-export interface StepView {
-  readonly seq: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** What it took: an event, its start, a timer, the result of an effect, news of a child, … */
-  readonly cause: HistoryStep["cause"]["kind"];
-  readonly event: EventData | undefined;
-  /** The agent that sent it, if one did. */
-  readonly from: string | undefined;
-  readonly valueBefore: unknown;
-  readonly value: unknown;
-  readonly context: unknown;
-  readonly error: ErrorData | undefined;
-  /** Effects it began: actor and input. */
-  readonly began: readonly { readonly src: string; readonly input: unknown; readonly address: string }[];
-  readonly sent: HistoryStep["sent"];
-  readonly emitted: readonly EventData[];
 }
 
 /** An agent that is set aside. */
@@ -345,24 +324,4 @@ function viewState(registry: Registry, agent: Address, state: AgentState): State
   const { status, seq, errorCount } = state;
   const underWay = { effects: effectViews(state), waits: waitsOf(registry, agent, state) };
   return { status, seq, value, context, tags: [...tags], output, error, errorCount, ...underWay };
-}
-
-function viewStep({ step, before, after }: PastStep): StepView {
-  const { seq, at, cause, error, sent, emitted } = step;
-  const effectsBefore = before?.effects ?? {};
-  const began = Object.entries(after?.effects ?? {}).filter(([address]) => effectsBefore[address] === undefined);
-  return {
-    seq,
-    at,
-    cause: cause.kind,
-    event: "event" in cause ? cause.event : undefined,
-    from: cause.kind === "event" ? cause.from : undefined,
-    valueBefore: before?.machine.value,
-    value: after?.machine.value,
-    context: after?.machine.context,
-    error,
-    began: began.map(([address, { src, input }]) => ({ src, input, address })),
-    sent,
-    emitted,
-  };
 }
