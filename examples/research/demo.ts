@@ -13,7 +13,7 @@ import { join, relative, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify, styleText } from "node:util";
-import { connect, type OutputOf } from "@dormouse/sdk";
+import { connect, type OutputOf, type StepView } from "@dormouse/sdk";
 import { research } from "./agent.ts";
 import { listDocuments } from "./documents.ts";
 import { address, key } from "./host.ts";
@@ -216,13 +216,14 @@ async function tellHistory({ store, calls }: Plan, signal: AbortSignal): Promise
   const line = ["history", address, "--store", store];
   const [text, json] = await Promise.all([dormouse(line, signal), dormouse([...line, "--json"], signal)]);
   console.log(text.replaceAll(/^(?=.)/gm, "  "));
-  const causes = json
+  const steps = json
     .split("\n")
     .slice(0, -1)
-    .map((step) => (JSON.parse(step) as { readonly cause: string }).cause);
-  const counted = (cause: string): number => causes.filter((one) => one === cause).length;
-  check(`the history has ${calls} steps that record a call's end`, counted("calls") === calls);
-  check("the history has the second attempt of the function that was killed, and no other", counted("attempt") === 1);
+    .map((step) => JSON.parse(step) as Pick<StepView, "cause" | "calls">);
+  const results = steps.flatMap((step) => step.calls.filter(({ kind, what }) => kind === "run" && what === "ended"));
+  check(`the history has the results of ${calls} calls, each once`, results.length === calls);
+  const again = steps.filter(({ cause }) => cause === "attempt");
+  check("the history has a second run of the function that was killed, and of no other", again.length === 1);
 }
 
 // -------------------------------------------------------------------------------------------------------------- claims

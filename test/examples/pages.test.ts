@@ -4,7 +4,7 @@
  * Method: the programs of a page are written into one folder and run by Node, in order, as a reader would.
  */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { missingServers } from "@dormouse/testing/servers";
@@ -59,6 +59,14 @@ test.for(guides)("the programs of docs/guides/%s print what it says", async (nam
       file: program.file,
       output: program.output ?? "",
     });
+  }
+});
+
+test("docs/guides/examples.md shows the examples as they are", () => {
+  const folders = ["approval", "chat"].map((name) => join(root, "examples", name));
+  for (const { file, text } of programsOf("docs/guides/examples.md")) {
+    const path = folders.map((folder) => join(folder, file)).find((one) => existsSync(one)) ?? file;
+    expect({ path, text }).toEqual({ path, text: `// ${file}\n${readFileSync(path, "utf8")}` });
   }
 });
 
