@@ -390,6 +390,33 @@ test("a machine that does not take an ask refuses it, also while a durable funct
   await expect(first).resolves.toBe("done");
 });
 
+test("a token that a marked call hands out names a wait that is durable, also when the host dies at once", async () => {
+  const { ran, count } = counter();
+  const handedOut = Promise.withResolvers<string>();
+  const gate = Promise.withResolvers<void>();
+  const asking = agent("asking", {
+    run: durable(async ({ receive, run }) => {
+      const answer = receive("answer");
+      await run("mail", async () => {
+        handedOut.resolve(answer.token);
+        if (count("mail", ran["mail"] === undefined)) await gate.promise;
+      });
+      return answer;
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [asking] });
+  const ref = runtime.client.agent(asking, "a1");
+  const answer = async (): Promise<void> => {
+    const token = await handedOut.promise;
+    await Promise.all([runtime.crash(), runtime.client.respond(token, 7)]);
+  };
+  const answered = answer();
+  await ref.start();
+  await answered;
+  await expect(ref.result()).resolves.toBe(7);
+  expect(ran).toEqual({ mail: 2 });
+});
+
 test("an event that is sent ahead is taken when it is due, unless it is taken back", async () => {
   const waiting = agent("waiting", {
     run: durable(async ({ receive, sleep }) => [await receive("go"), await sleep("1d")]),
