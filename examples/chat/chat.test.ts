@@ -50,6 +50,14 @@ test("who speaks while an answer is made is refused, and the answer comes", asyn
   ]);
 });
 
+test("a turn that is stopped adds nothing, and the next one is answered", async () => {
+  const ada = runtime.client.agent(chat, "ada");
+  const [stopped] = await Promise.all([ada.ask({ type: "say", text: "1 + 1" }), ada.send({ type: "stop" })]);
+  expect(stopped).toBe("Stopped.");
+  expect((await ada.read())?.context.messages).toEqual([{ role: "user", text: "1 + 1" }]);
+  expect(await ada.ask({ type: "say", text: "2 + 2" })).toBe("4");
+});
+
 test("the program remembers what was said before it ended", async () => {
   const folder = mkdtempSync(join(tmpdir(), "dormouse-chat-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

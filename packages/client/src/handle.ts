@@ -212,7 +212,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   /**
    * Takes an agent that was set aside back; resolves when that is committed. Its kept messages are taken in order from
    * then on, but for the one it stumbled over, with `skip`, if that is kept; if it stumbles again, it is set aside again.
-   * For one that was not set aside, what is kept for it is tried again.
+   * For one that was not set aside, what is kept for it is tried again, and durable functions that are stuck are run again.
    *
    * @returns `wasSetAside: false` if it was not set aside; `isSkipped`: whether a message was dropped.
    * @throws DormouseError `conflict` (`agent.not-started`): there is no such agent; `timeout` (`call.timeout`),
