@@ -1,5 +1,5 @@
 /** The agents that are measured: as small as they can be, so that what is measured is the runtime. */
-import { agent, type Ask, reply } from "@dormouse/sdk";
+import { agent, type Ask, durable, reply } from "@dormouse/sdk";
 import { assign, setup } from "xstate";
 
 /** Answers with how often it was asked. */
@@ -61,5 +61,14 @@ export const sleeper = agent("sleeper", {
       },
       asleep: { after: { given: "awake" } },
     },
+  }),
+});
+
+/** Does one thing, and waits for a value that does not come. */
+export const patient = agent("patient", {
+  passivateAfter: "1d",
+  run: durable(async ({ run, receive }) => {
+    await run("begin", () => 1);
+    return receive("answer");
   }),
 });

@@ -20,6 +20,7 @@ const programs: readonly Program[] = [
   { program: "activation", title: "Cold activations, on a folder" },
   { program: "growth", title: "A state that grows by 2 kB a turn, to 600 kB" },
   { program: "memory", title: "Memory" },
+  { program: "durable", title: "Durable functions, on a folder" },
   {
     program: "cluster",
     title: "Cluster",

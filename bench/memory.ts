@@ -1,11 +1,12 @@
 /** Memory of agents: small ones that are active, and many that sleep with a timer each. Run with `--expose-gc`. */
 import { setImmediate as turn } from "node:timers/promises";
-import { counter, sleeper } from "./agents.ts";
+import { counter, patient, sleeper } from "./agents.ts";
 import { type BenchHost, inFlight, inFolder, openBenchHost } from "./bench-host.ts";
 import { atMost, type Figure, print } from "./figure.ts";
 
 const active = 50_000;
 const sleeping = 100_000;
+const waiting = 30_000;
 /** Below this, what 100,000 agents take cannot be told from noise. */
 const measurableBytes = 20;
 /** Timers due within this time may be in memory, whoever sleeps. */
@@ -71,9 +72,36 @@ async function sleepingAgents(what: string, delayMs: number): Promise<Figure[]> 
   });
 }
 
+async function waitingFunctions(): Promise<Figure[]> {
+  return inFolder(async (folder) => {
+    const host = await openBenchHost(folder, [counter, patient], { parkMs: 0 });
+    await inFlight(2_000, 64, (n) => host.client.agent(patient, `warm-${n}`).start());
+    const leave = async (): Promise<void> => {
+      while (host.incarnation.activity().effects > 0 || host.incarnation.activity().agents > 0) {
+        await host.incarnation.passivateAll();
+        await turn();
+      }
+      await host.incarnation.settle();
+    };
+    await leave();
+    const before = await held();
+    await inFlight(waiting, 256, (n) => host.client.agent(patient, `${n}`).start());
+    await leave();
+    const after = await held();
+    await host.close();
+    const figure = {
+      what: "a durable function that waits: one of 10,000",
+      value: (after - before) / waiting,
+      unit: "bytes",
+    };
+    return [atMost(measurableBytes, figure)];
+  });
+}
+
 export async function measure(): Promise<Figure[]> {
   return [
     ...(await activeAgents()),
+    ...(await waitingFunctions()),
     ...(await sleepingAgents("asleep with a timer due in a day", 86_400_000)),
     ...(await sleepingAgents("asleep with a timer due in half an hour", 1_800_000)),
     ...(await sleepingAgents("asleep with a timer due in five minutes", 300_000)),

@@ -2,9 +2,10 @@
  * Goal: a marked call that finished is never done again, and a wait holds no process (D6, D7).
  * Method: durable functions on a world in memory, with crashes; bodies count how often they ran.
  */
-import { agent, checkpoint, durable, type DurableContext, TerminalError } from "@dormouse/sdk";
+import { agent, type Ask, checkpoint, durable, type DurableContext, reply, TerminalError } from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
+import { assign, setup } from "xstate";
 import { z } from "zod";
 
 /** How often each body ran, by name. */
@@ -193,4 +194,217 @@ test("code that no longer fits its record is stuck, and goes on when it is mende
   await ref.resume();
   await runtime.quiesce();
   await expect(ref.result()).resolves.toBe(7);
+});
+
+const counting = agent("counting", {
+  machine: setup({
+    types: {} as { context: { count: number }; events: Ask<{ type: "add"; by: number }, number> | { type: "note" } },
+  }).createMachine({
+    context: { count: 0 },
+    on: {
+      add: {
+        actions: [
+          assign({ count: ({ context, event }) => context.count + event.by }),
+          reply(({ context }) => context.count),
+        ],
+      },
+      note: { actions: assign({ count: ({ context }) => context.count + 100 }) },
+    },
+  }),
+});
+
+test("another agent is asked and sent to once, over crashes", async () => {
+  const asking = agent("asking", {
+    run: durable(async ({ ask, send, sleep }) => {
+      const first = await ask(counting, "shared", { type: "add", by: 1 });
+      await send(counting, "shared", { type: "note" });
+      await sleep("1d");
+      const second = await ask(counting, "shared", { type: "add", by: 1 });
+      const refused = await ask(counting, "shared", { type: "nothing" } as never).catch(
+        (error: unknown) => (error as { readonly code: string }).code,
+      );
+      return [first, second, refused];
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [asking, counting] });
+  const ref = runtime.client.agent(asking, "a1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2d");
+  await expect(ref.result()).resolves.toEqual([1, 102, "event.not-taken"]);
+});
+
+test("an agent that gives no answer ends the ask by its time-out", async () => {
+  const asking = agent("asking", {
+    run: durable(async ({ ask }) => ask(counting, "shared", { type: "note" } as never, { timeout: "2h" })),
+  });
+  await using runtime = await testRuntime({ agents: [asking, counting] });
+  const ref = runtime.client.agent(asking, "a1");
+  await ref.start();
+  await runtime.advance("1h");
+  expect((await ref.read())?.status).toBe("active");
+  await runtime.crash();
+  await runtime.advance("2h");
+  await expect(ref.result()).rejects.toMatchObject({ kind: "timeout", code: "ask.timeout" });
+});
+
+test("spawned agents are waited for, and stopped when who spawned them ends first", async () => {
+  const worker = agent("worker", {
+    run: durable(async ({ input, receive, sleep }: DurableContext<{ n: number }>) => {
+      if (input.n < 0) throw new TypeError("negative");
+      if (input.n > 9) await receive("never");
+      await sleep(`${input.n}h`);
+      return input.n * 2;
+    }),
+  });
+  const boss = agent("boss", {
+    run: durable(async ({ spawn, sleep }) => {
+      const outputs = await Promise.all([1, 2, 3].map((n) => spawn(worker, { n })));
+      const error = await spawn(worker, { n: -1 }).catch((thrown: unknown) => (thrown as Error).name);
+      const slow = await Promise.race([spawn(worker, { n: 10 }), sleep("1h")]);
+      return { outputs, error, slow };
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [boss, worker] });
+  const ref = runtime.client.agent(boss, "b1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("1d");
+  await expect(ref.result()).resolves.toEqual({ outputs: [2, 4, 6], error: "TypeError", slow: undefined });
+  const statuses: string[] = [];
+  for await (const one of runtime.client.list({ type: "worker" })) statuses.push(one.status);
+  expect(statuses.toSorted()).toEqual(["done", "done", "done", "error", "stopped"]);
+});
+
+test("a function that is cancelled undoes what it did, over a crash, and no longer than it may", async () => {
+  const { ran, count } = counter();
+  const saga = agent("saga", {
+    run: durable(
+      async ({ input, run, receive, sleep, signal }: DurableContext<{ isSlow: boolean }>) => {
+        await run("book", () => count("book", 0));
+        try {
+          await receive("confirmed");
+        } catch (error) {
+          count(signal.aborted ? "aborted" : "not aborted", 0);
+          if (input.isSlow) await sleep("1d");
+          await run("unbook", () => count("unbook", 0));
+          await sleep("1m");
+          throw error;
+        }
+      },
+      { cancelTimeout: "10m" },
+    ),
+  });
+  await using runtime = await testRuntime({ agents: [saga] });
+  const [quick, slow] = [runtime.client.agent(saga, "quick"), runtime.client.agent(saga, "slow")];
+  await quick.start({ isSlow: false });
+  await slow.start({ isSlow: true });
+  await runtime.advance("1h");
+  await quick.cancel();
+  await slow.cancel();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("30m");
+  await expect(quick.result()).rejects.toMatchObject({ kind: "closed", code: "agent.cancelled" });
+  await expect(slow.result()).rejects.toMatchObject({ kind: "closed", code: "agent.cancelled" });
+  expect(ran["unbook"]).toBe(1);
+  expect(ran["not aborted"]).toBeUndefined();
+});
+
+test("a machine that has nothing under way and takes no cancel refuses it", async () => {
+  await using runtime = await testRuntime({ agents: [counting] });
+  const ref = runtime.client.agent(counting, "c1");
+  await ref.start();
+  await expect(ref.cancel()).rejects.toMatchObject({ kind: "conflict", code: "event.not-taken" });
+});
+
+test("an event that is sent ahead is taken when it is due, unless it is taken back", async () => {
+  const waiting = agent("waiting", {
+    run: durable(async ({ receive, sleep }) => [await receive("go"), await sleep("1d")]),
+  });
+  await using runtime = await testRuntime({ agents: [counting, waiting] });
+  const ref = runtime.client.agent(counting, "c1");
+  await ref.send({ type: "note" }, { delay: "1d" });
+  const second = await ref.send({ type: "note" }, { delay: "2d" });
+  const function1 = runtime.client.agent(waiting, "w1");
+  await function1.send({ type: "go", value: 1 }, { delay: "1d" });
+  await runtime.quiesce();
+  expect((await ref.read())?.context).toEqual({ count: 0 });
+  await runtime.crash();
+  await runtime.advance("25h");
+  expect((await ref.read())?.context).toEqual({ count: 100 });
+  expect(await ref.unsend(second)).toBe(true);
+  expect(await ref.unsend(second)).toBe(false);
+  await runtime.advance("3d");
+  expect((await ref.read())?.context).toEqual({ count: 100 });
+  await expect(function1.result()).resolves.toEqual([1, undefined]);
+});
+
+test("what a function logs reaches watchers once, with its step's number", async () => {
+  const telling = agent("telling", {
+    run: durable(async ({ log, run, sleep }) => {
+      log("begins", { at: 1 });
+      await run("work", () => 0);
+      log("worked");
+      await sleep("1d");
+      log("slept");
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [telling], settings: { parkMs: 0 } });
+  const ref = runtime.client.agent(telling, "t1");
+  await ref.start();
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2d");
+  const told: unknown[] = [];
+  const seqs: number[] = [];
+  for await (const { emitted, seq } of ref.watch()) {
+    for (const event of emitted) told.push("fields" in event ? [event["message"], event["fields"]] : event["message"]);
+    seqs.push(seq);
+  }
+  expect(told).toEqual([["begins", { at: 1 }], "worked", "slept"]);
+  expect(seqs).toEqual(Array.from({ length: seqs.length }, (_, index) => index + 1));
+});
+
+test("places go round between agents, and a function is bounded by itself", async () => {
+  const order: string[] = [];
+  let atOnce = 0;
+  let most = 0;
+  const gates: (() => void)[] = [];
+  const work = async (name: string): Promise<void> => {
+    order.push(name);
+    atOnce += 1;
+    most = Math.max(most, atOnce);
+    await new Promise<void>((resolve) => gates.push(resolve));
+    atOnce -= 1;
+  };
+  const job = durable(async ({ input, run }: DurableContext<string>) => run("work", () => work(input)), {
+    concurrency: 1,
+  });
+  const busy = agent("busy", {
+    machine: setup({
+      types: {} as { input: { jobs: number }; context: { jobs: number } },
+      actors: { job },
+    }).createMachine({
+      context: ({ input }) => input,
+      invoke: [0, 1, 2].map((n) => ({ src: "job" as const, id: `j${n}`, input: ({ self }) => `${self.id} ${n}` })),
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [busy] });
+  for (const key of ["a", "b"]) await runtime.client.agent(busy, key).start({ jobs: 3 });
+  for (let opened = 0; opened < 6; opened += 1) {
+    await expect.poll(() => gates.length).toBe(1);
+    gates.pop()?.();
+  }
+  expect(most).toBe(1);
+  expect(order.map((name) => name.slice(0, 6))).not.toEqual([
+    "busy/a",
+    "busy/a",
+    "busy/a",
+    "busy/b",
+    "busy/b",
+    "busy/b",
+  ]);
 });

@@ -297,6 +297,38 @@ test.for([
   },
 );
 
+test("a message to a missing app is told by a host that knows its sender's type, whoever looked for the app before", async () => {
+  const looking = Promise.withResolvers<void>();
+  let looks = 0;
+  const missing = (after: Promise<void>) => (ports: Ports) => ({
+    ...ports,
+    elsewhere: () => ({
+      store: {
+        get: async () => {
+          looks += 1;
+          await after;
+          return undefined;
+        },
+      },
+      mailbox: ports.mailbox,
+    }),
+  });
+  const first = await cluster.host("a", {}, [...all, lost], missing(looking.promise));
+  const client = cluster.client(first);
+  const one = client.agent(lost, "one");
+  await one.send({ type: "send" });
+  await one.waitFor(({ seq }) => seq === 2);
+  first.kill();
+  looks = 0;
+  const older = await cluster.host("b", {}, all, missing(Promise.resolve()));
+  await cluster.until(() => older.owned() === partitions && looks > 0);
+  await older.incarnation.settle();
+  older.kill();
+  const again = await cluster.host("c", {}, [...all, lost], missing(Promise.resolve()));
+  await cluster.until(() => again.owned() === partitions);
+  expect(await one.waitFor(({ errorCount }) => errorCount > 0)).toMatchObject({ errorCount: 1 });
+});
+
 test("what is learned of a message to a missing app, after its sender's partition has moved on, is the next owner's", async () => {
   const looking = Promise.withResolvers<void>();
   const loading = Promise.withResolvers<void>();

@@ -207,3 +207,30 @@ test("the time of a history is for all its pages, but not for what its reader do
   expect(error.message).toContain(`timeoutMs=${timeout}`);
   expect({ pages, told }).toEqual({ pages: 3, told: 400 });
 });
+
+test("an ask under a key that comes again is answered by what its agent keeps, also when the host's clock has jumped", async () => {
+  const world = new MemoryWorld(realClock);
+  let [aheadMs, isDeaf] = [0, true];
+  const released = Promise.withResolvers<void>();
+  const hostClock = { ...realClock, now: () => realClock.now() + aheadMs };
+  const host = await startIncarnation({
+    agents: [counter],
+    ports: world.open("host", { clock: hostClock, entropy: realEntropy }),
+    partitions: 1,
+    observe: (event) => (event.kind === "released" && event.seq === 2 ? released.resolve() : undefined),
+  });
+  const clock = new StandingClock(0);
+  const ports = world.open("client", { clock: clock.life(), entropy: realEntropy });
+  const subscribe: Channel["subscribe"] = (subject, handler) =>
+    ports.channel.subscribe(subject, (bytes) => (isDeaf ? undefined : handler(bytes)));
+  const client = makeClient({ app: host.app, ports: { ...ports, channel: { ...ports.channel, subscribe } } });
+  const asked = client.agent(counter, "one").ask({ type: "add", by: 1 }, { idempotencyKey: "k" });
+  await released.promise;
+  [aheadMs, isDeaf] = [3_600_000, false];
+  // What the partition keeps of answers, it forgets by its host's clock.
+  await client.agent(counter, "two").ask({ type: "add", by: 1 });
+  clock.moveTo(1_500);
+  expect(await asked).toBe(1);
+  await client.close();
+  host.kill();
+});

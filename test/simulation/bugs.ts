@@ -5,7 +5,8 @@
  *     Breaks: D4
  *     Seeds: 100
  *
- * or, of one that the simulator cannot find yet, `Not found: what is missing` in the place of `Seeds`.
+ * or, of one that the simulator cannot find yet, `Not found: what is missing` in the place of `Seeds`. `Among: trade,bank`
+ * says which workloads the runs draw from, of a bug that the others would only hold up.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -23,6 +24,8 @@ export interface Bug extends Patch {
   readonly breaks: string;
   /** Within so many seeds it must be found; `undefined`: it is not found yet. */
   readonly seedsMax: number | undefined;
+  /** The workloads that runs draw from, with commas; empty: all. */
+  readonly among: string;
   /** What the simulator lacks to find it. */
   readonly missing: string | undefined;
 }
@@ -56,7 +59,15 @@ function readBug(name: string, file: string): Bug {
   if (text === "" || breaks === undefined || (seeds === undefined) === (missing === undefined)) {
     throw new Error(`a bug begins with what it does, "Breaks: ", and "Seeds: " or "Not found: ": file=${file}`);
   }
-  return { name, file, text, breaks, seedsMax: seeds === undefined ? undefined : Number(seeds), missing };
+  return {
+    name,
+    file,
+    text,
+    breaks,
+    seedsMax: seeds === undefined ? undefined : Number(seeds),
+    among: field("Among") ?? "",
+    missing,
+  };
 }
 
 /**

@@ -3,15 +3,23 @@
  *
  * One line of JSON per seed: `undefined` of a clean one, else what was broken. A run that throws breaks `thrown`.
  */
-import { simulate, SimulationError } from "@dormouse/testing";
+import { drawWorkloads, simulate, SimulationError, workloads } from "@dormouse/testing";
 import type { Finding } from "./bugs.ts";
 import { stepAgainOf } from "./step-again.ts";
 
 const seeds = Number(process.argv[2]);
+const named = process.argv[3]?.split(",") ?? [];
+const some = workloads.filter(({ name }) => named.includes(name));
+const among = some.length === 0 ? workloads : some;
 
 async function findingOf(seed: number): Promise<Finding | undefined> {
   try {
-    const { violations } = await simulate({ seed, traceLinesMax: 0, stepAgain: stepAgainOf });
+    const { violations } = await simulate({
+      seed,
+      workloads: (random) => drawWorkloads(random, among),
+      traceLinesMax: 0,
+      stepAgain: stepAgainOf,
+    });
     const [first] = violations;
     if (first === undefined) return undefined;
     return { seed, invariants: [...new Set(violations.map(({ invariant }) => invariant))], message: first.message };

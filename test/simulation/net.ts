@@ -33,15 +33,15 @@ const silenceMs = 90_000;
 async function hunt(bug: Bug, seedsMax: number): Promise<Finding | undefined> {
   const tree = plant(bug, { others: ["test/simulation"] });
   try {
-    return await firstViolation(tree, seedsMax, bug.name);
+    return await firstViolation(tree, seedsMax, bug);
   } finally {
     rmSync(tree, { recursive: true, force: true });
   }
 }
 
-async function firstViolation(tree: string, seedsMax: number, name: string): Promise<Finding | undefined> {
+async function firstViolation(tree: string, seedsMax: number, { name, among }: Bug): Promise<Finding | undefined> {
   const program = join(tree, "test/simulation/first-violation.ts");
-  const child = spawn(process.execPath, ["--conditions=@dormouse/source", program, String(seedsMax)], {
+  const child = spawn(process.execPath, ["--conditions=@dormouse/source", program, String(seedsMax), among], {
     cwd: tree,
     stdio: ["ignore", "pipe", "pipe"],
   });

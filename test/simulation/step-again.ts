@@ -2,20 +2,29 @@
 import type { AnyAgentDefinition } from "@dormouse/core";
 import type { AgainOutcome, AgainRequest, StepAgain } from "@dormouse/testing";
 import type { Address } from "../../packages/core/src/agent/address.ts";
-import { stateBytesMax } from "../../packages/core/src/agent/limits.ts";
 import { decode } from "../../packages/core/src/step/engine.ts";
 import { Registry } from "../../packages/core/src/step/registry.ts";
 import type { AgentState } from "../../packages/core/src/step/state.ts";
 import { type StepInput, takeStep } from "../../packages/core/src/step/step.ts";
 
-/** Executes steps of these agents, on machines of its own. */
+/** Executes steps of these agents, on machines of its own; of a type in several versions, by the one that took the step. */
 export function stepAgainOf(agents: readonly AnyAgentDefinition[]): StepAgain {
-  const registry = new Registry(agents, {}, () => undefined);
-  return (again) => stepAgain(registry, again);
+  const registries = new Map(
+    [...new Set(agents.map(({ version }) => version))].map((version) => {
+      const known = new Map(agents.map((one) => [one.type, one]));
+      for (const one of agents) if (one.version === version) known.set(one.type, one);
+      return [version, new Registry([...known.values()], {}, () => undefined)];
+    }),
+  );
+  return (again) => {
+    const registry = registries.get(again.version);
+    if (registry === undefined) throw new Error(`no code is of this version: ${again.version} of ${again.agent}`);
+    return stepAgain(registry, again);
+  };
 }
 
 function stepAgain(registry: Registry, again: AgainRequest): AgainOutcome {
-  const { agent, path, before, now, birth, seqBefore } = again;
+  const { agent, path, before, now, birth, seqBefore, stateBytesMax } = again;
   const known = registry.find(agent.slice(0, agent.indexOf("/")), path);
   if (known === undefined) throw new Error(`no machine runs this agent: agent=${agent}`);
   const state = before as AgentState | undefined;

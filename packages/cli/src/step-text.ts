@@ -67,6 +67,10 @@ function causeText(step: StepView): string {
       return "a wait of a durable function ends";
     case "respond":
       return `a response${from === undefined ? "" : ` from ${oneLine(from)}`}`;
+    case "cancel":
+      return "cancelled from outside";
+    case "unsent":
+      return "an event that was sent ahead is taken back";
     case "resumed":
       return "stuck functions go on";
     case "attempt":

@@ -55,6 +55,14 @@ export interface SendOptions extends CallOptions {
   readonly idempotencyKey?: string;
 }
 
+/** When an event that is sent is to be taken; default: as soon as it comes. One of the two. */
+export interface SendAhead {
+  /** So long after its mailbox has it. */
+  readonly delay?: Duration;
+  /** A date, or milliseconds since 1970, by the host's clock. */
+  readonly at?: Date | number;
+}
+
 /** Bounds of a history's reading: `timeout` is for all of it, but for what its reader does with it meanwhile. */
 export interface HistoryOptions extends CallOptions {
   /** The first step's number. Default 1. */
@@ -112,7 +120,8 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * Sends one event to the agent; resolves when the agent's mailbox holds it: accepted, not yet taken.
    *
    * @param event - An event of the machine, plain data of at most 1 MB encoded.
-   * @returns The message's id, for logs.
+   * @param options - With `delay` or `at` the agent keeps it as a timer until it is due.
+   * @returns The message's id: for logs, and for `unsend`.
    * @throws DormouseError `invalid` (`event.too-large`, `event.not-data`, `event.reserved`, `key.reserved`); `timeout`
    * (`call.timeout`): send again with the same idempotency key, it is applied once.
    * @example
@@ -122,8 +131,22 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   send<const TType extends EventOf<TDefinition>["type"]>(
     event: SentEvent<TDefinition, TType>,
-    options?: SendOptions,
+    options?: SendOptions & SendAhead,
   ): Promise<MessageId>;
+  /**
+   * Takes back an event that was sent ahead, until it is due; resolves when that is committed.
+   *
+   * @param id - What `send` gave.
+   * @returns Whether it was there: `false` if it was taken, or taken back, or came with another id.
+   * @throws DormouseError `conflict` (`agent.not-started`); `failed` (`agent.ended`, `agent.quarantined`); `timeout`
+   * (`call.timeout`); `unavailable` (`host.not-running`).
+   * @example
+   * ```ts
+   * const reminder = await order.send({ type: "remind" }, { delay: "2d" });
+   * await order.unsend(reminder);
+   * ```
+   */
+  unsend(id: MessageId, options?: CallOptions): Promise<boolean>;
   /**
    * Sends one event and resolves with the machine's reply, after the commit; it may come many steps later.
    *
@@ -197,6 +220,15 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    */
   resume(options?: CallOptions & { readonly skip?: boolean }): Promise<Resumed>;
   /**
+   * Asks the agent to end by itself; resolves when that is committed. A machine hears `dormouse.cancel`; effects under way have
+   * their signals aborted, and a durable function may undo things, before each is ended after its `cancelTimeout`, 30 s.
+   *
+   * @throws DormouseError `conflict` (`event.not-taken`): nothing is under way, and the machine takes no such event;
+   * (`agent.not-started`); `failed` (`agent.ended`, `agent.quarantined`); `timeout` (`call.timeout`); `unavailable`
+   * (`host.not-running`).
+   */
+  cancel(options?: CallOptions): Promise<void>;
+  /**
    * Ends the agent without asking its machine; resolves when that is committed. Its timers, effects and children are gone
    * then, its open asks are told `agent.ended`, and its status is `stopped`; state and history stay.
    *
@@ -242,9 +274,14 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
       return { created: (await ask({ kind: "start", input }, options)) === true };
     },
     send: async (event, options = {}) => {
-      checkOptions("send", options, sendOptionNames);
-      const body = eventBody(definition, address, event);
+      checkOptions("send", options, [...sendOptionNames, "delay", "at"]);
+      const body = { ...eventBody(definition, address, event), ...aheadOf(options) };
       return connection.send(address, body, limitsOf(options), options.idempotencyKey);
+    },
+    unsend: async (id, options = {}) => {
+      checkOptions("unsend", options, callOptionNames);
+      if (typeof id !== "string") throw optionError("what send gave is taken back by", id);
+      return (await ask({ kind: "unsend", id }, options)) === true;
     },
     ask: async (event, options = {}) => {
       checkOptions("ask", options, sendOptionNames);
@@ -277,6 +314,10 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
       const skip: unknown = options.skip ?? false;
       if (typeof skip !== "boolean") throw optionError("skip is true or false", skip);
       return (await ask({ kind: "command", command: skip ? "skip" : "resume" }, options)) as Resumed;
+    },
+    cancel: async (options = {}) => {
+      checkOptions("cancel", options, callOptionNames);
+      await ask({ kind: "command", command: "cancel" }, options);
     },
     terminate: async (options = {}) => {
       checkOptions("terminate", options, callOptionNames);
@@ -426,6 +467,20 @@ export function limitsOf(options: CallOptions): Limits {
 export function askLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): AskLimits {
   const timeoutMs = timeout === undefined ? askMsDefault : parseDuration(timeout);
   return { signal, timeoutMs, ...(until === undefined ? {} : { until }) };
+}
+
+function aheadOf({ delay, at }: SendAhead): { readonly delayMs?: number; readonly due?: number } {
+  if (delay !== undefined && at !== undefined) throw optionError("send takes delay or at, not both", at);
+  if (delay !== undefined) return { delayMs: checkDate(parseDuration(delay), delay) };
+  return at === undefined ? {} : { due: checkDate(Number(at), at) };
+}
+
+/** The last date there is: ECMA-262, section "Time Values and Time Range"; a length of time ends before it too. */
+const dateMsMax = 8_640_000_000_000_000;
+
+function checkDate(ms: number, given: unknown): number {
+  if (ms >= 0 && ms <= dateMsMax / 2) return Math.ceil(ms);
+  throw optionError("what is sent ahead is due at a date of the calendar", given);
 }
 
 /** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */

@@ -19,7 +19,7 @@ import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
-import { type ActorOverrides, Registry } from "./step/registry.ts";
+import { type ActorOverrides, type Known, Registry } from "./step/registry.ts";
 import { openApp } from "./runtime/app.ts";
 import { Caution } from "./runtime/caution.ts";
 import { Commit } from "./runtime/commit.ts";
@@ -229,9 +229,10 @@ class Host implements Incarnation {
     this.#effects = new Effects({
       placeOf: (agent) => partitionOf(agent, this.app.partitions),
       runningMax: settings.effectsRunningMax,
+      boundOf: ({ agent, effect }) => durableOf(this.#knownOf(agent)?.machine.actor(effect.src)?.logic)?.bound,
       run: (call, running) => {
         const { agent, effect, address, signal } = call;
-        const known = registry.find(parseAddress(agent).type, this.#pathOf(agent));
+        const known = this.#knownOf(agent);
         if (known === undefined) throw new Error(`no machine runs this agent here: agent=${agent}`);
         const { src, input, attempt } = effect;
         const fn = durableOf(known.machine.actor(src)?.logic);
@@ -519,6 +520,10 @@ class Host implements Incarnation {
 
   #pathOf(agent: Address): readonly string[] {
     return this.#loopOf(agent)?.activations.get(agent)?.committed?.path ?? [];
+  }
+
+  #knownOf(agent: Address): Known | undefined {
+    return this.#options.registry.find(parseAddress(agent).type, this.#pathOf(agent));
   }
 
   #fail(thrown: unknown): void {

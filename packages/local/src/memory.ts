@@ -538,7 +538,7 @@ function makeServer(subject: string, handler: (bytes: Uint8Array) => Promise<Uin
   };
 }
 
-/** Several may serve a subject while it changes hands; the newest is asked. */
+/** Several may serve a subject while it changes hands: all are asked, and the first answer counts, as on NATS. */
 function request(
   subjects: Subjects,
   party: Party,
@@ -560,9 +560,10 @@ function request(
       party.push({ port: "channel", operation: "answer", about: subject }, () => settle(outcome));
     party
       .call({ port: "channel", operation: "request", about: subject }, same, () => {
-        const server = [...(subjects.servers.get(subject) ?? [])].at(-1);
-        if (server === undefined) throw channelNobody(subject);
-        server.serve(bytes, answer);
+        const servers = [...(subjects.servers.get(subject) ?? [])];
+        if (servers.length === 0) throw channelNobody(subject);
+        // The newest first: with nothing in between it is the one who answers.
+        for (const server of servers.toReversed()) server.serve(bytes, answer);
       })
       .catch((error: unknown) => {
         // The request may have got there all the same: its answer, or the time-out, tells.

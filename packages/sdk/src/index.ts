@@ -14,6 +14,7 @@ export type {
   PlaceOf,
   QuarantineView,
   Resumed,
+  SendAhead,
   SendOptions,
   StepView,
   WaitView,

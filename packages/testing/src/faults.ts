@@ -22,6 +22,10 @@ export const callFaults = [
   "effect-late",
   /** One way takes very long. All behind it on the same lane wait too. */
   "delayed",
+  /** A look for another app takes very long. */
+  "lookup-delayed",
+  /** What is known of an agent takes very long to read, so that it is cold for long. */
+  "head-delayed",
   /** An append overtakes those before it, as on another connection. */
   "reordered",
   "push-lost",
@@ -255,7 +259,8 @@ export class Faults {
     const crash = this.#decideCrash(call);
     const outcome = this.#decideOutcome(call);
     const isOrdered = call.port === "mailbox" && (call.operation === "append" || call.operation === "barrier");
-    const isDelayed = this.#meets("delayed", call);
+    const slow = slowReadOf(call);
+    const isDelayed = this.#meets("delayed", call) || (slow !== undefined && this.#meets(slow, call));
     const isDelayedThere = isDelayed && this.#random.chance(0.5);
     return {
       thereMs: this.#latencyMs(call.port) + (isDelayedThere ? this.#delayMs() : 0),
@@ -399,9 +404,23 @@ export class Faults {
 export function drawFaults(random: Random): Pick<FaultSettings, "rates" | "spellsPerMinute"> {
   const rate = (mostly: number): number => (random.chance(0.5) ? mostly / 2 ** random.int(6) : 0);
   return {
-    rates: fromEntriesOf(callFaults, (fault) => rate(fault.startsWith("crash") ? 0.002 : 0.1)),
+    rates: fromEntriesOf(callFaults, (fault) => drawRate(random, fault, rate)),
     spellsPerMinute: fromEntriesOf(spellFaults, () => rate(8)),
   };
+}
+
+/** The fault of its own that a read of the store may meet. */
+function slowReadOf({ port, operation, about }: Call): "lookup-delayed" | "head-delayed" | undefined {
+  if (port !== "store" || operation !== "get") return undefined;
+  if (about.endsWith("/app.json")) return "lookup-delayed";
+  return about.startsWith("agents/") && about.endsWith("/head") ? "head-delayed" : undefined;
+}
+
+/** Where lookups of apps are slow, nearly all are: else hardly anything ever waits for one. */
+function drawRate(random: Random, fault: CallFault, rate: (mostly: number) => number): number {
+  if (fault === "lookup-delayed") return random.chance(0.5) ? 0.9 : 0;
+  if (fault === "head-delayed") return rate(0.5);
+  return rate(fault.startsWith("crash") ? 0.002 : 0.1);
 }
 
 function cutKey(from: string, to: string): string {

@@ -24,6 +24,8 @@ export interface SimulatedClientsOptions {
 const repeatsMax = 3;
 const readMsMax = 10_000;
 const settledMsMax = 20_000;
+/** Of answered asks, those after which the client reads the agent at once. */
+const readShare = 0.15;
 /** How many clients believe that the app has one partition: what they send goes on to its own (DESIGN.md section 4). */
 const strayShare = 0.1;
 /** In how many worlds a client without our code publishes too. */
@@ -32,6 +34,8 @@ const strangerShare = 0.25;
 export class SimulatedClients {
   readonly #options: SimulatedClientsOptions;
   readonly #open = new Set<Promise<void>>();
+  /** They ask the wrong owner, who passes sends on, and no reads. */
+  readonly #strays = new Set<string>();
   #operations = 0;
   #isOver = false;
 
@@ -65,6 +69,7 @@ export class SimulatedClients {
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
         const isStray = scheduler.randomFor(`stray/${party}`).chance(strayShare);
+        if (isStray) this.#strays.add(party);
         const client = makeClient({ app: isStray ? { ...app, partitions: 1 } : app, ports: witness.open(party) });
         while (!this.#isOver) {
           const operation = random.pick(workloads).draw(random);
@@ -176,51 +181,65 @@ export class SimulatedClients {
     }
     scheduler.note(`#${operation} ${textOf(outcome)}`, party);
     witness.observe({ type: "returned", operation, outcome });
+    // Who got an answer reads a state that includes it, whichever host tells it.
+    const isAnswered = outcome.is === "answered" && idempotencyKey === undefined;
+    if (isAnswered && !this.#strays.has(party) && random.chance(readShare)) {
+      const read: Operation = { verb: "read", agent, key, event: { type: "read" } };
+      await this.#call(client, party, read, random, undefined);
+    }
   }
+}
+
+export interface AuditorOptions {
+  readonly scheduler: Scheduler;
+  /** Of the app whose agents are looked at. */
+  readonly witness: Witness;
+  readonly party: string;
+  readonly addresses: readonly string[];
+  /** Told of each agent's book, under the name that its app goes before, if that is another. */
+  readonly tell: (agent: string, book: Book | undefined) => void;
 }
 
 /** Looks at every agent when faults have stopped, as any client could. */
 export class Auditor {
-  readonly #party = "auditor";
-  readonly #options: Pick<SimulatedClientsOptions, "scheduler" | "witness" | "workloads">;
+  readonly #options: AuditorOptions;
   #client: Client | undefined;
 
-  constructor(options: Pick<SimulatedClientsOptions, "scheduler" | "witness" | "workloads">) {
+  constructor(options: AuditorOptions) {
     this.#options = options;
   }
 
   /** Reads all agents, tells their books, and gives their contexts by address; what cannot be read is missing. */
   look(app: App): Promise<ReadonlyMap<string, unknown>> {
-    const { scheduler, witness, workloads } = this.#options;
-    const addresses = workloads.flatMap((workload) => workload.addresses);
+    const { scheduler, witness, party, addresses, tell } = this.#options;
     return new Promise((resolve, reject) => {
       const look = async (): Promise<ReadonlyMap<string, unknown>> => {
-        this.#client ??= makeClient({ app, ports: witness.open(this.#party) });
+        this.#client ??= makeClient({ app, ports: witness.open(party) });
         await this.#resumeAll(this.#client);
         const contexts = new Map<string, unknown>();
         for (const address of addresses) {
           const state = await this.#read(this.#client, address);
           if (state === "unreadable") continue;
           if (state !== undefined) contexts.set(address, state.context);
-          witness.observe({ type: "final", agent: address, book: bookOf(state) });
+          tell(address, bookOf(state));
         }
         return contexts;
       };
-      scheduler.add({ party: this.#party, label: "looks", delayMs: 0, run: () => void look().then(resolve, reject) });
+      scheduler.add({ party, label: "looks", delayMs: 0, run: () => void look().then(resolve, reject) });
     });
   }
 
   /** Deaths of hosts may have set agents aside that did nothing wrong: a person would take them back. */
   async #resumeAll(client: Client): Promise<void> {
-    const { scheduler } = this.#options;
+    const { scheduler, party } = this.#options;
     try {
       for (const { agent, error } of await client.quarantined({ timeout: settledMsMax })) {
-        scheduler.note(`finds ${agent} set aside: ${error.message}`, this.#party);
+        scheduler.note(`finds ${agent} set aside: ${error.message}`, party);
         const [type = "", key = ""] = agent.split("/");
         await client.agent(type, key).resume({ timeout: settledMsMax });
       }
     } catch (error) {
-      scheduler.note(`cannot resume: ${String(error)}`, this.#party);
+      scheduler.note(`cannot resume: ${String(error)}`, party);
     }
   }
 
@@ -229,7 +248,8 @@ export class Auditor {
     try {
       return await client.agent(type, key).read({ timeout: settledMsMax });
     } catch (error) {
-      this.#options.scheduler.note(`cannot read ${address}: ${String(error)}`, this.#party);
+      const { scheduler, party } = this.#options;
+      scheduler.note(`cannot read ${address}: ${String(error)}`, party);
       return "unreadable";
     }
   }

@@ -29,6 +29,8 @@ export class SimulatedClock implements Clock {
   readonly #timeline: Timeline;
   readonly #party: string;
   #wallOffsetMs: number;
+  /** The largest it ever was. */
+  #wallOffsetMsMost: number;
   #rate = 1;
   /** Where this clock stood when its rate last changed: virtual time, and its own. */
   #since = { virtualMs: 0, ownMs: 0 };
@@ -37,6 +39,7 @@ export class SimulatedClock implements Clock {
     this.#timeline = timeline;
     this.#party = party;
     this.#wallOffsetMs = wallStartMs;
+    this.#wallOffsetMsMost = wallStartMs;
   }
 
   now(): number {
@@ -66,6 +69,12 @@ export class SimulatedClock implements Clock {
   /** Moves the wall clock by `ms`, forwards or backwards; monotonic time and timers do not notice. */
   step(ms: number): void {
     this.#wallOffsetMs += ms;
+    this.#wallOffsetMsMost = Math.max(this.#wallOffsetMsMost, this.#wallOffsetMs);
+  }
+
+  /** What it would say had it never been set back. */
+  foremost(): number {
+    return Math.floor(this.monotonic() + this.#wallOffsetMsMost);
   }
 
   /** From now on this clock, wall and monotonic, runs at `rate` times virtual time. Timers already set stay as they are. */

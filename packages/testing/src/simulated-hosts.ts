@@ -9,6 +9,9 @@
  *     when none is left.
  * H3  Now and then, while faults go on, a process runs without one of the agent types, as in a rolling deploy.
  * H4  A process that is sealed begins a new incarnation, or exits, as its operator has it.
+ * H5  A process runs the release that is in force when it begins; from `calm` on that is the newest.
+ * H6  From `calm` on the clocks of all hosts stand where the foremost would, had none been set back: what is due by it comes within the time
+ *     that the world has to finish, not an hour later.
  */
 import {
   type ActorOverrides,
@@ -31,7 +34,10 @@ export interface SimulatedHostsOptions {
   readonly scheduler: Scheduler;
   readonly world: MemoryWorld;
   readonly witness: Witness;
-  readonly agents: readonly AnyAgentDefinition[];
+  /** As each release has them, the newest last. */
+  readonly releases: readonly (readonly AnyAgentDefinition[])[];
+  /** The app, where it is not `default`: its processes are told from those of others by it. */
+  readonly name?: string;
   readonly actors: (outside: Outside) => ActorOverrides;
   readonly settings: Settings;
   readonly partitions: number;
@@ -48,6 +54,7 @@ interface Process {
   readonly party: string;
   incarnation: Incarnation | undefined;
   isDraining: boolean;
+  readonly release: number;
   readonly agents: readonly AnyAgentDefinition[];
 }
 
@@ -66,16 +73,20 @@ export class SimulatedHosts {
   readonly #random: Random;
   readonly #versions: Random;
   readonly #living = new Map<string, Process>();
+  /** All that ever began. */
+  readonly #parties = new Set<string>();
   #appFound: (app: App) => void = () => undefined;
   #begun = 0;
+  #release = 0;
   #isCalm = false;
 
   constructor(options: SimulatedHostsOptions) {
     this.#options = options;
-    this.#random = options.scheduler.randomFor("hosts");
-    this.#versions = options.scheduler.randomFor("versions");
+    const { scheduler, name = "" } = options;
+    this.#random = scheduler.randomFor(`hosts${name}`);
+    this.#versions = scheduler.randomFor(`versions${name}`);
     this.app = new Promise((resolve) => (this.#appFound = resolve));
-    options.scheduler.onEnd((party) => this.#ended(party));
+    scheduler.onEnd((party) => this.#ended(party));
   }
 
   /** The parties of processes that live. */
@@ -95,10 +106,19 @@ export class SimulatedHosts {
   /** Begins a process. */
   begin(): void {
     const { scheduler, witness } = this.#options;
-    const party = `host-${this.#begun}`;
+    const { name } = this.#options;
+    const party = `host-${name === undefined ? "" : `${name}-`}${this.#begun}`;
     this.#begun += 1;
-    const process: Process = { party, incarnation: undefined, isDraining: false, agents: this.#drawAgents() };
+    const process: Process = {
+      party,
+      incarnation: undefined,
+      isDraining: false,
+      release: this.#release,
+      agents: this.#drawAgents(),
+    };
     this.#living.set(party, process);
+    this.#parties.add(party);
+    if (this.#isCalm) this.#setClock(party);
     scheduler.add({
       party,
       label: "begins",
@@ -112,12 +132,30 @@ export class SimulatedHosts {
 
   /** Asks a process that is up to end cleanly; whether there is one. */
   drain(random: Random): boolean {
+    const up = this.#up();
+    if (up.length > 0) this.#drain(random.pick(up));
+    return up.length > 0;
+  }
+
+  /**
+   * One step of a deploy: now and then another release comes into force, newer or older; a process that runs another
+   * than that is asked to end. What was done, if anything.
+   */
+  roll(random: Random): "release-rolled" | "release-rolled-back" | undefined {
+    const { releases } = this.#options;
+    if (random.chance(0.4)) this.#release = (this.#release + 1) % releases.length;
+    const old = this.#up().filter(({ release }) => release !== this.#release);
+    if (old.length === 0) return undefined;
+    this.#drain(random.pick(old));
+    return this.#release === 0 ? "release-rolled-back" : "release-rolled";
+  }
+
+  #up(): Process[] {
+    return [...this.#living.values()].filter(({ incarnation, isDraining }) => incarnation !== undefined && !isDraining);
+  }
+
+  #drain(process: Process): void {
     const { scheduler } = this.#options;
-    const up = [...this.#living.values()].filter(
-      ({ incarnation, isDraining }) => incarnation !== undefined && !isDraining,
-    );
-    if (up.length === 0) return false;
-    const process = random.pick(up);
     process.isDraining = true;
     scheduler.add({
       party: process.party,
@@ -135,21 +173,36 @@ export class SimulatedHosts {
       delayMs: drainMsMax,
       run: () => scheduler.end(process.party),
     });
-    return true;
   }
 
   /** From now on a process lives whatever happens (H2). */
   calm(): void {
-    const { scheduler, agents } = this.#options;
+    const { scheduler, releases } = this.#options;
     this.#isCalm = true;
+    this.#release = releases.length - 1;
+    const newest = this.#agents();
     for (const { party, agents: known } of this.#living.values()) {
-      if (known.length < agents.length) scheduler.end(party);
+      if (newest.some((one) => !known.includes(one))) scheduler.end(party);
+      else this.#setClock(party);
     }
     if (this.#living.size === 0) this.begin();
   }
 
+  /** Sets a host's clock by the foremost (H6). */
+  #setClock(party: string): void {
+    const { scheduler } = this.#options;
+    const clock = scheduler.clockFor(party);
+    const foremost = Math.max(...[...this.#parties].map((one) => scheduler.clockFor(one).foremost()));
+    clock.step(foremost - clock.now());
+  }
+
+  #agents(): readonly AnyAgentDefinition[] {
+    return this.#options.releases[this.#release] ?? [];
+  }
+
   #drawAgents(): readonly AnyAgentDefinition[] {
-    const { agents, lacking } = this.#options;
+    const { lacking } = this.#options;
+    const agents = this.#agents();
     if (this.#isCalm || !this.#versions.chance(lackingShare)) return agents;
     const missing = this.#versions.pick(agents);
     lacking?.();
@@ -175,7 +228,7 @@ export class SimulatedHosts {
   }
 
   #start({ party, agents }: Process): Promise<Incarnation> {
-    const { scheduler, witness, actors, settings, partitions, isCautious } = this.#options;
+    const { scheduler, witness, actors, settings, partitions, isCautious, name } = this.#options;
     const outside: Outside = {
       random: scheduler.randomFor(`outside/${party}`),
       sleep: (ms) => this.#sleep(party, ms),
@@ -189,6 +242,7 @@ export class SimulatedHosts {
       },
     };
     return startIncarnation({
+      ...(name === undefined ? {} : { app: name }),
       agents,
       ports: witness.open(party),
       partitions,
@@ -218,6 +272,7 @@ export class SimulatedHosts {
   /** A party was ended from outside. */
   #ended(party: string): void {
     const { world, witness } = this.#options;
+    if (!this.#parties.has(party)) return;
     world.end(party, !this.#random.chance(silentShare));
     if (!this.#living.delete(party)) return;
     witness.observe({ type: "host-ended", party, why: { is: "crashed" } });

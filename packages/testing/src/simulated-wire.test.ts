@@ -54,6 +54,7 @@ function startToy(rig: Rig, party: string, all: readonly string[]): void {
   ports.membership.watch(() => rig.scheduler.note("saw a change", party));
   void forEver(() => ports.membership.announce({ incarnation: party, facts: new Uint8Array(0) }));
   void forEver(() => ports.store.put(`object/${random.int(5)}`, ports.entropy.bytes(2), { if: "absent" }));
+  void forEver(() => ports.store.get(random.pick(["agents/toy/one/head", "elsewhere/app.json"])));
   void forEver(() => ports.store.delete([`object/${random.int(5)}`]));
   void forEver(() => Promise.all([1, 2, 3].map(() => ports.mailbox.append(partition, Uint8Array.of((count += 1))))));
   void forEver(() => ports.channel.request(random.pick(all), byte, 1_000));

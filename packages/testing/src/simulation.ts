@@ -23,14 +23,16 @@ import { MemoryWorld } from "@dormouse/local";
 import type { Checker, Violation } from "./checkers/checker.ts";
 import { OrderChecker } from "./checkers/d1-order.ts";
 import { RestChecker } from "./checkers/d10-rest.ts";
-import { AgainChecker, type StepAgain } from "./checkers/d2-again.ts";
+import { AgainChecker, stateBytesMax, type StepAgain } from "./checkers/d2-again.ts";
 import { DurableChecker } from "./checkers/d3-durable.ts";
+import { ElsewhereChecker } from "./checkers/d4-elsewhere.ts";
 import { OnceChecker } from "./checkers/d4-once.ts";
 import { OwnersChecker } from "./checkers/d5-owners.ts";
 import { EffectsChecker } from "./checkers/d7-effects.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
 import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
+import { OtherApp } from "./other-app.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Auditor, SimulatedClients } from "./simulated-clients.ts";
@@ -43,9 +45,12 @@ import { counter } from "./workloads/counter.ts";
 import { desk } from "./workloads/desk.ts";
 import { family } from "./workloads/family.ts";
 import { guest } from "./workloads/guest.ts";
+import { kitchen } from "./workloads/kitchen.ts";
+import { plan } from "./workloads/plan.ts";
 import { scribe } from "./workloads/scribe.ts";
+import { trade } from "./workloads/trade.ts";
 import { worker } from "./workloads/worker.ts";
-import type { Workload } from "./workloads/workload.ts";
+import type { Elsewhere, Workload } from "./workloads/workload.ts";
 
 /** Faults that need the world's hands, and those of whole hosts. */
 export const worldSpells = [
@@ -58,6 +63,8 @@ export const worldSpells = [
   "drain",
   /** A stream is gone, and nobody but its owner makes it again. */
   "stream-removed",
+  /** One step of a deploy, forwards or back, where the agents have more than one release. */
+  "deploy",
 ] as const;
 
 export type WorldSpell = (typeof worldSpells)[number];
@@ -113,6 +120,9 @@ export const workloads: readonly ((random: Random) => Workload)[] = [
   desk,
   scribe,
   guest,
+  trade,
+  plan,
+  kitchen,
 ];
 
 const durationMsDefault = 60_000;
@@ -151,6 +161,7 @@ class Simulation {
   readonly #hosts: SimulatedHosts;
   readonly #clients: SimulatedClients;
   readonly #auditor: Auditor;
+  readonly #other: OtherApp | undefined;
   readonly #workloads: readonly Workload[];
   readonly #checkers: readonly Checker[];
   #app: App | undefined;
@@ -169,7 +180,8 @@ class Simulation {
       clockStepMsMax,
       strikes: isHost,
     });
-    this.#faults.expect("store-refused", "host-restarted", "type-missing");
+    this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
+    this.#faults.expect("release-rolled", "release-rolled-back");
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -178,24 +190,35 @@ class Simulation {
     this.#world = new MemoryWorld(scheduler.clockFor("servers"), { everyMs: 3_000, suspectedMs: 15_000 });
     this.#workloads = (options.workloads ?? ((drawn) => drawWorkloads(drawn)))(random.fork("workloads"));
     const agents = this.#workloads.flatMap((workload) => workload.agents);
+    const next = this.#workloads.flatMap((workload) => workload.next ?? workload.agents);
+    const isDeployed = this.#workloads.some((workload) => workload.next !== undefined);
     this.#checkers = options.checkers ?? [
       new OrderChecker(),
-      ...(options.stepAgain === undefined ? [] : [new AgainChecker(options.stepAgain(agents))]),
+      ...(options.stepAgain === undefined
+        ? []
+        : [new AgainChecker(options.stepAgain([...new Set([...agents, ...next])]))]),
       new DurableChecker(),
       new OnceChecker(),
+      new ElsewhereChecker(),
       new OwnersChecker(),
       new EffectsChecker(),
       new BytesChecker(),
       new HistoryChecker(),
       new RestChecker(),
     ];
-    const witness = new Witness({ scheduler, world: this.#world, wire, checkers: this.#checkers });
+    const witness = new Witness({
+      scheduler,
+      world: this.#world,
+      wire,
+      checkers: this.#checkers,
+      elsewhere: (app) => (app === this.#elsewhere?.app ? this.#other?.witness : undefined),
+    });
     this.#witness = witness;
     this.#hosts = new SimulatedHosts({
       scheduler,
       world: this.#world,
       witness,
-      agents,
+      releases: isDeployed ? [agents, next] : [agents],
       actors: (outside) => Object.assign({}, ...this.#workloads.map((workload) => workload.actors?.(outside) ?? {})),
       settings: options.settings ?? drawSettings(random.fork("settings")),
       partitions: random.pick([1, 2, 3, 4]),
@@ -208,7 +231,37 @@ class Simulation {
     const pauseMsMax = random.pick([200, 1_000, 3_000]);
     const parts = { scheduler, witness, workloads: this.#workloads };
     this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax });
-    this.#auditor = new Auditor(parts);
+    this.#auditor = new Auditor({
+      scheduler,
+      witness,
+      party: "auditor",
+      addresses: this.#workloads.flatMap((workload) => workload.addresses),
+      tell: (agent, book) => witness.observe({ type: "final", agent, book }),
+    });
+    this.#other = this.#makeOther(wire, witness);
+  }
+
+  get #elsewhere(): Elsewhere | undefined {
+    return this.#workloads.find((workload) => workload.elsewhere !== undefined)?.elsewhere;
+  }
+
+  #makeOther(wire: SimulatedWire, witness: Witness): OtherApp | undefined {
+    const elsewhere = this.#elsewhere;
+    if (elsewhere === undefined) return undefined;
+    const { settings, stepAgain, durationMs = durationMsDefault } = this.#options;
+    const random = this.#scheduler.randomFor("other-app");
+    return new OtherApp({
+      scheduler: this.#scheduler,
+      random,
+      beside: this.#world,
+      wire,
+      elsewhere,
+      settings: settings ?? drawSettings(random.fork("settings")),
+      stepAgain: stepAgain?.(elsewhere.agents),
+      watches: () => witness,
+      lateMsMax: durationMs,
+      count: (fault) => this.#faults.count(fault),
+    });
   }
 
   /** Hosts, clients and faults, until their time is over. */
@@ -216,6 +269,7 @@ class Simulation {
     const { durationMs = durationMsDefault, eventsMax } = this.#options;
     this.#startSpells();
     for (let count = 0; count < this.#hostsWanted; count += 1) this.#hosts.begin();
+    this.#other?.begin();
     void this.#hosts.app.then((app) => (this.#app = app));
     const ended = this.#clients.run(this.#hosts.app);
     void ended.then(() => (this.#haveClientsEnded = true));
@@ -227,8 +281,11 @@ class Simulation {
   async conclude(): Promise<Run> {
     const scheduler = this.#scheduler;
     this.#faults.stop();
-    for (const partition of this.#world.streamPartitions()) this.#world.refuseAppends(partition, false);
+    for (const { world } of this.#sites()) {
+      for (const partition of world.streamPartitions()) world.refuseAppends(partition, false);
+    }
     this.#hosts.calm();
+    this.#other?.calm();
     this.#clients.stop();
     const { calmMsMax = calmMsMaxDefault } = this.#options;
     await scheduler.run({ forMs: calmMsMax, until: () => this.#haveClientsEnded });
@@ -263,15 +320,15 @@ class Simulation {
     const atMs = scheduler.now();
     const app = this.#app;
     if (app === undefined) return [{ invariant: "liveness", message: "no host came up", atMs, mayPass: true }];
-    const looking = this.#auditor.look(app);
     let contexts: ReadonlyMap<string, unknown> | undefined;
-    void looking.then((found) => (contexts = found));
+    const looking = Promise.all([this.#auditor.look(app), this.#other?.look() ?? []]);
+    void looking.then(([here, there]) => (contexts = new Map([...here, ...there])));
     await scheduler.run({ forMs: calmMsMaxDefault, until: () => contexts !== undefined });
     if (contexts === undefined)
       return [{ invariant: "liveness", message: "agents cannot be read", atMs, mayPass: true }];
     const read = contexts;
     return [
-      ...this.#checkers.flatMap((checker) => checker.finish()),
+      ...this.#finish(),
       ...this.#workloads.flatMap((workload) =>
         (workload.check?.(read) ?? []).map((finding) => ({ invariant: "D4" as const, atMs, ...finding })),
       ),
@@ -282,15 +339,30 @@ class Simulation {
   async #lookAtRest(): Promise<readonly Violation[]> {
     for (let waitedMs = 0; ; waitedMs += restRoundMs) {
       await this.#scheduler.run({ forMs: restRoundMs });
-      for (const rest of this.#hosts.atRest()) this.#witness.observe({ type: "at-rest", ...rest });
-      const violations = this.#checkers.flatMap((checker) => checker.finish());
+      for (const { hosts, witness } of this.#sites()) {
+        for (const rest of hosts.atRest()) witness.observe({ type: "at-rest", ...rest });
+      }
+      const violations = this.#finish();
       if (waitedMs >= restMsMax || !violations.some(({ mayPass }) => mayPass)) return violations;
     }
   }
 
+  #finish(): readonly Violation[] {
+    return [...this.#checkers.flatMap((checker) => checker.finish()), ...(this.#other?.finish() ?? [])];
+  }
+
+  /** The apps of the world. */
+  #sites(): readonly Site[] {
+    const main = { world: this.#world, witness: this.#witness, hosts: this.#hosts };
+    return this.#other === undefined ? [main] : [main, this.#other];
+  }
+
   #startSpells(): void {
     const { worldSpellsPerMinute = drawWorldSpells(this.#scheduler.randomFor("world-spells")) } = this.#options;
-    this.#faults.startSpells(() => [...this.#hosts.living(), ...this.#clients.parties()]);
+    this.#faults.startSpells(() => [
+      ...this.#sites().flatMap(({ hosts }) => hosts.living()),
+      ...this.#clients.parties(),
+    ]);
     for (const spell of worldSpells) {
       this.#faults.addSpell(spell, worldSpellsPerMinute[spell] ?? 0, (random) => this.#cast(spell, random));
     }
@@ -302,43 +374,46 @@ class Simulation {
       scheduler.pause(random.pick(this.#clients.parties()), random.skewed(10, 20_000));
       return true;
     }
-    if (spell === "drain") return this.#hosts.drain(random);
-    if (spell === "second-host") return this.#castSecondHost(random);
-    const partitions = this.#world.streamPartitions();
+    if (spell === "deploy") return this.#castDeploy(random);
+    const sites = this.#sites();
+    const { world, witness, hosts } = random.pick(sites);
+    if (spell === "drain") return hosts.drain(random);
+    if (spell === "second-host") return this.#castSecondHost(hosts, random);
+    const partitions = world.streamPartitions();
     if (partitions.length === 0) return false;
     const partition = random.pick(partitions);
     switch (spell) {
       case "tail-lost": {
-        const messages = this.#world.stream(partition)?.messages ?? [];
+        const messages = world.stream(partition)?.messages ?? [];
         if (messages.length === 0) return false;
         const count = random.between(1, Math.min(20, messages.length));
         const from = messages.at(-count)?.sequence ?? 0;
         scheduler.note(`stream ${partition} loses its tail from ${from} on`);
-        this.#witness.observe({ type: "tail-lost", partition, from });
-        this.#witness.breakConnections(partition);
-        this.#world.loseTail(partition, count);
+        witness.observe({ type: "tail-lost", partition, from });
+        witness.breakConnections(partition);
+        world.loseTail(partition, count);
         return true;
       }
       case "stream-recreated":
         scheduler.note(`stream ${partition} is made anew`);
-        this.#witness.observe({ type: "tail-lost", partition, from: 0 });
-        this.#witness.breakConnections(partition);
-        this.#world.recreateStream(partition);
+        witness.observe({ type: "tail-lost", partition, from: 0 });
+        witness.breakConnections(partition);
+        world.recreateStream(partition);
         return true;
       case "stream-removed":
         scheduler.note(`stream ${partition} is removed`);
-        this.#witness.observe({ type: "tail-lost", partition, from: 0 });
-        this.#witness.breakConnections(partition);
-        this.#world.removeStream(partition);
+        witness.observe({ type: "tail-lost", partition, from: 0 });
+        witness.breakConnections(partition);
+        world.removeStream(partition);
         return true;
       case "readers-interrupted":
-        this.#world.interruptReaders(partition);
+        world.interruptReaders(partition);
         return true;
       case "stream-full": {
-        this.#world.refuseAppends(partition, true);
+        world.refuseAppends(partition, true);
         // The stream may be gone by then.
         const again = (): void => {
-          if (this.#world.stream(partition) !== undefined) this.#world.refuseAppends(partition, false);
+          if (world.stream(partition) !== undefined) world.refuseAppends(partition, false);
         };
         scheduler.add({ label: `stream ${partition} has room`, delayMs: random.skewed(10, 10_000), run: again });
         return true;
@@ -347,14 +422,28 @@ class Simulation {
   }
 
   /** Another process begins though one lives, as when a host is thought dead; often because it stands still. */
-  #castSecondHost(random: Random): boolean {
-    const living = this.#hosts.living();
+  #castSecondHost(hosts: SimulatedHosts, random: Random): boolean {
+    const living = hosts.living();
     const [first] = living;
     if (first === undefined || living.length > hostsMost) return false;
     if (random.chance(0.5)) this.#scheduler.pause(first, random.skewed(10, 60_000));
-    this.#hosts.begin();
+    hosts.begin();
     return true;
   }
+
+  /** Counts as a fault which way it went. */
+  #castDeploy(random: Random): boolean {
+    const done = this.#hosts.roll(random);
+    if (done !== undefined) this.#faults.count(done);
+    return done !== undefined;
+  }
+}
+
+/** One app of the world, for those who bring faults over it. */
+interface Site {
+  readonly world: MemoryWorld;
+  readonly witness: Witness;
+  readonly hosts: SimulatedHosts;
 }
 
 /** Whether a store answers 412: the condition of a put did not hold. */
@@ -386,6 +475,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     "second-host": 3,
     drain: 2,
     "stream-removed": 1,
+    deploy: 12,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),
@@ -401,5 +491,6 @@ function drawSettings(random: Random): Settings {
     settleRoundMs: random.pick([300, 2_000, 5_000]),
     outboxRepeatMs: random.pick([300, 3_000, 30_000]),
     drainMs: random.pick([0, 500, 10_000]),
+    stateBytesMax,
   };
 }

@@ -11,6 +11,7 @@
  */
 import type { Ports, PutCondition } from "@dormouse/core/ports";
 import { type Call, LostAnswer, type MemoryWorld, type Wire } from "@dormouse/local";
+import { assert } from "./assert.ts";
 import type { Checker, Observation } from "./checkers/checker.ts";
 import { readBatch } from "./checkers/stored.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -24,6 +25,8 @@ export interface WitnessOptions {
   readonly world: MemoryWorld;
   readonly wire: SimulatedWire;
   readonly checkers: readonly Checker[];
+  /** Who watches another app of the world, if anyone does. */
+  readonly elsewhere?: (app: string) => Witness | undefined;
 }
 
 /** What a call carries beyond its name. */
@@ -35,6 +38,8 @@ interface Cargo {
   readonly partition?: number;
   readonly below?: number;
   readonly names?: readonly string[];
+  /** The other app that it goes to. */
+  readonly app?: string;
 }
 
 export interface RawPublish {
@@ -60,11 +65,16 @@ export class Witness {
       push: (call, deliver) => wire.push(call, deliver),
       carry: (call, effect) => {
         const cargo = this.#takeCargo(call);
-        return this.#connected(call, (check) =>
+        const { app } = cargo ?? {};
+        const there = app === undefined ? this : options.elsewhere?.(app);
+        return (there ?? this).#connected(call, (check) =>
           wire.carry(call, () => {
             check();
             const value = effect();
-            if (cargo !== undefined) this.#see(call, cargo, value);
+            if (cargo !== undefined && there !== undefined) there.#see(call, cargo, value);
+            if (app !== undefined) {
+              this.observe({ type: "appended-elsewhere", party: call.party, app, bytes: cargo?.bytes ?? noBytes });
+            }
             return value;
           }),
         );
@@ -108,7 +118,7 @@ export class Witness {
   open(party: string): Ports {
     const { scheduler, world, wire } = this.#options;
     const options = { wire: this.#wire, clock: scheduler.clockFor(party), entropy: scheduler.entropyFor(party) };
-    const { mailbox, store, membership, channel, clock, entropy } = world.open(party, options);
+    const { mailbox, store, membership, channel, clock, entropy, elsewhere } = world.open(party, options);
     const carrying = <T>(cargo: Omit<Cargo, "party">, call: () => T): T => {
       this.#cargo = { party, ...cargo };
       return call();
@@ -117,6 +127,19 @@ export class Witness {
       membership,
       clock,
       entropy,
+      elsewhere: (app) => {
+        const there = elsewhere?.(app);
+        assert(there !== undefined, "a world in memory holds any number of apps");
+        return {
+          store: there.store,
+          mailbox: {
+            append: (partition, bytes) =>
+              carrying({ operation: "append", app, partition, bytes: Uint8Array.from(bytes) }, () =>
+                there.mailbox.append(partition, bytes),
+              ),
+          },
+        };
+      },
       mailbox: {
         create: (count) => mailbox.create(count),
         read: (partition, from) => mailbox.read(partition, from),
@@ -182,7 +205,7 @@ export class Witness {
 
   #see(call: Call, cargo: Cargo, value: unknown): void {
     const { party, about } = call;
-    const { bytes = new Uint8Array(0), partition = 0 } = cargo;
+    const { bytes = noBytes, partition = 0 } = cargo;
     switch (cargo.operation) {
       case "put":
         if ((value as { readonly outcome: string }).outcome !== "stored") return;
@@ -195,7 +218,8 @@ export class Witness {
       case "barrier": {
         const { stream, sequence } = value as { readonly stream: string; readonly sequence: number };
         this.#options.scheduler.note(`${stream} takes ${sequence} of ${party}: ${batchText(bytes)}`);
-        this.observe({ type: "appended", party, partition, stream, sequence, bytes });
+        const from = cargo.app === undefined ? {} : ({ isFromElsewhere: true } as const);
+        this.observe({ type: "appended", party, partition, stream, sequence, bytes, ...from });
         return;
       }
       case "trim":
@@ -203,6 +227,8 @@ export class Witness {
     }
   }
 }
+
+const noBytes = new Uint8Array(0);
 
 class LostConnection extends LostAnswer {
   /** Of the stream as it is now: what the party connects to next. */

@@ -7,8 +7,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { fromPromise, type PromiseActorLogic } from "xstate";
-import type { AnyAgentDefinition, Asked, EventOf, EventOfType, ReplyTo } from "./definition.ts";
-import type { Duration } from "./duration.ts";
+import type { AnyAgentDefinition, Asked, EventOf, EventOfType, InputOf, OutputOf, ReplyTo } from "./definition.ts";
+import { type Duration, parseDuration } from "./duration.ts";
 import { DormouseError } from "./errors.ts";
 import { checkOptions, optionError } from "./options.ts";
 import { type ResolvedRetry, resolveRetry, type RetryPolicy } from "./retry.ts";
@@ -94,9 +94,22 @@ export interface DurableContext<TInput = undefined> {
     event: { type: TType } & EventOfType<EventOf<TDefinition>, TType>,
     options?: { readonly timeout?: Duration },
   ) => Promise<ReplyTo<EventOf<TDefinition>, TType>>;
+  /**
+   * Begins an agent of its own, a child of this one, and waits for its output; it is stopped when this function ends first.
+   *
+   * @throws What the child ended with.
+   */
+  readonly spawn: <TDefinition extends AnyAgentDefinition>(
+    definition: TDefinition,
+    input: InputOf<TDefinition>,
+  ) => Promise<OutputOf<TDefinition>>;
   /** Ends this run of the function and begins another on `input`, with nothing recorded: for loops without end. */
   readonly restart: (input: TInput) => Promise<never>;
-  /** Aborted when nobody wants the function's result any more. */
+  /**
+   * Aborted when the agent is cancelled, or nobody wants the function's result any more. When it is cancelled, what the function
+   * waits for ends with an error of kind `closed` (`agent.cancelled`); it may catch that, undo what must be undone, and has
+   * `cancelTimeout` for it.
+   */
   readonly signal: AbortSignal;
   /** Of the function, from 1 on: each re-run over its checkpoints is one. */
   readonly attempt: number;
@@ -124,11 +137,19 @@ export interface DurableFunction {
   readonly fn: (context: DurableContext<unknown>) => Promise<unknown>;
   readonly input: StandardSchemaV1 | undefined;
   readonly retry: ResolvedRetry;
+  readonly cancelMs: number;
+  readonly bound: { readonly of: object; readonly most: number } | undefined;
 }
+
+export const cancelMsDefault = 30_000;
 
 export interface DurableOptions {
   /** Of the function itself, when it throws: it is run again over its checkpoints. Default: one attempt. */
   readonly retry?: RetryPolicy;
+  /** How many of this function run at once on one host; those that wait do not count. Default: as many as effects may. */
+  readonly concurrency?: number;
+  /** How long it may go on once its agent is cancelled, to undo what must be undone. Default 30 s. */
+  readonly cancelTimeout?: Duration;
 }
 
 /**
@@ -161,13 +182,19 @@ export function durable(first: unknown, second?: unknown): DurableLogic<unknown,
   const isBare = typeof first === "function";
   const fn = isBare ? first : second;
   const options = ((isBare ? second : first) ?? {}) as DurableOptions & { readonly input?: StandardSchemaV1 };
-  checkOptions("durable", options, isBare ? ["retry"] : ["retry", "input"]);
+  checkOptions("durable", options, ["retry", "concurrency", "cancelTimeout", ...(isBare ? [] : ["input"])]);
   if (typeof fn !== "function") throw optionError("durable takes an asynchronous function", fn);
+  const { concurrency } = options;
+  if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
+    throw optionError("concurrency is a whole number from 1 on", concurrency);
+  }
   const logic = fromPromise(() => Promise.reject(outsideError())) as unknown as DurableLogic<unknown, unknown>;
   functions.set(logic, {
     fn: fn as DurableFunction["fn"],
     input: options.input,
     retry: resolveRetry(options.retry, 1),
+    bound: concurrency === undefined ? undefined : { of: logic, most: concurrency },
+    cancelMs: options.cancelTimeout === undefined ? cancelMsDefault : parseDuration(options.cancelTimeout),
   });
   return logic;
 }

@@ -6,7 +6,7 @@ import type { Answer } from "../step/state.ts";
 import { unwrap, wrap } from "./codec/header.ts";
 import { decodeValue, encodeValue } from "./codec/msgpack.ts";
 import { bytesAtMost } from "./codec/size.ts";
-import { hasFields, isListOf, isNumber, isObject, isText } from "./shape.ts";
+import { hasFields, isListOf, isMissingOr, isNumber, isObject, isText } from "./shape.ts";
 
 /**
  * Who numbered the envelopes of a message. Numbers are dense, from 1 on, per source and partition; `floor` is the
@@ -69,7 +69,16 @@ export interface ParentLink {
 }
 
 export type Body =
-  | { readonly kind: "event"; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly event: EventData;
+      /** Not before so long after the mailbox has it, in milliseconds. */
+      readonly delayMs?: number;
+      /** Not before then, in milliseconds since 1970. */
+      readonly due?: number;
+    }
+  /** Takes back an event that is not due yet, by its message's id. */
+  | { readonly kind: "unsend"; readonly id: string }
   /** Makes the agent; one that is there is left as it is. */
   | { readonly kind: "start"; readonly input: unknown }
   | {
@@ -103,7 +112,7 @@ export type Body =
   | { readonly kind: "respond"; readonly secret: string; readonly value: unknown }
   /** From a parent: the child ends. */
   | { readonly kind: "stop"; readonly parent: Address }
-  | { readonly kind: "command"; readonly command: "terminate" | "remove" | "resume" | "skip" };
+  | { readonly kind: "command"; readonly command: "cancel" | "terminate" | "remove" | "resume" | "skip" };
 
 export function encodeBatch(batch: Batch, format: number): Uint8Array {
   return wrap("envelope", format, encodeValue(batch));
@@ -154,7 +163,14 @@ function isEnvelope(value: unknown): value is Envelope {
 function isBody(body: Record<string, unknown>): boolean {
   switch (body["kind"]) {
     case "event":
-      return isObject(body["event"]) && typeof body["event"]["type"] === "string";
+      return (
+        isObject(body["event"]) &&
+        typeof body["event"]["type"] === "string" &&
+        isMissingOr(isNumber)(body["delayMs"]) &&
+        isMissingOr(isNumber)(body["due"])
+      );
+    case "unsend":
+      return isText(body["id"]);
     case "start":
       return true;
     case "start-child":
@@ -173,7 +189,7 @@ function isBody(body: Record<string, unknown>): boolean {
     case "stop":
       return typeof body["parent"] === "string";
     case "command":
-      return ["terminate", "remove", "resume", "skip"].includes(String(body["command"]));
+      return ["cancel", "terminate", "remove", "resume", "skip"].includes(String(body["command"]));
     default:
       return false;
   }

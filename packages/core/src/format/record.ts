@@ -109,7 +109,16 @@ export interface GivenAnswer {
 
 /** Why an agent took a step, as its history tells it. */
 export type Cause =
-  | { readonly kind: "event"; readonly id: string; readonly from: string | undefined; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly id: string;
+      readonly from: string | undefined;
+      readonly event: EventData;
+      /** When it is to be taken, of one that was sent ahead. */
+      readonly due?: number;
+    }
+  /** An event that is not due yet was taken back. */
+  | { readonly kind: "unsent"; readonly id: string }
   | { readonly kind: "start"; readonly id: string; readonly input: unknown; readonly parent: ParentLink | undefined }
   | { readonly kind: "timer"; readonly timer: string; readonly event: EventData }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly event: EventData }
@@ -119,6 +128,8 @@ export type Cause =
   | { readonly kind: "call"; readonly address: string; readonly place: number }
   /** A value for a wait, by its token. */
   | { readonly kind: "respond"; readonly id: string; readonly from: string | undefined }
+  /** Someone wants the agent to end by itself. */
+  | { readonly kind: "cancel"; readonly id: string }
   /** Stuck functions are run again. */
   | { readonly kind: "resumed"; readonly id: string }
   | { readonly kind: "attempt"; readonly address: string; readonly attempt: number }
@@ -139,6 +150,7 @@ export interface CallNote {
     | "refused"
     | "send"
     | "ask"
+    | "spawn"
     | "log"
     | "park"
     | "stuck"

@@ -21,6 +21,12 @@ export interface Remembered extends Pick<Activation, "settled" | "steps"> {
   readonly chapters: NonNullable<Activation["chapters"]>;
 }
 
+/**
+ * The state after the last step of a part that was read from memory: who watches reads on from there, and need not have all
+ * before it folded again at each step.
+ */
+const reached = new WeakMap<HistoryStep, AgentState | undefined>();
+
 /** The agent's steps numbered `from` to `to`, the first `count` of them, in order; of its present life. */
 export async function readHistory(
   world: World,
@@ -41,8 +47,13 @@ export async function readHistory(
   };
   // Of a life that no head tells of yet, memory holds all.
   if (settled === undefined || from > settled.seq) {
-    state = settled;
-    steps.every(take);
+    const known = steps.findLastIndex((step) => step.seq < from && reached.has(step));
+    const last = steps[known];
+    state = last === undefined ? settled : reached.get(last);
+    steps.slice(known + 1).every(take);
+    const newest = past.at(-1);
+    if (newest !== undefined && last !== undefined) reached.delete(last);
+    if (newest !== undefined) reached.set(newest.step, newest.after);
     return past;
   }
   const head = await readHead(world, agent);

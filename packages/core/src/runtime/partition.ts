@@ -50,7 +50,7 @@ import type { EffectCall, Effects } from "./release/effect.ts";
 import type { Lost } from "./release/routes.ts";
 import { publishAnswer, publishNotice } from "./release/reply.ts";
 import { Timers } from "./release/timer.ts";
-import { Shelf } from "./shelf.ts";
+import { isOfHost, Shelf } from "./shelf.ts";
 
 export interface PartitionOptions {
   readonly app: App;
@@ -475,6 +475,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     if (envelope.ask?.isRepeat !== true) return false;
     const kept = this.state.answers.get(envelope.id);
     const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
+    // What was asked under a key, the agent itself answers again, for much longer.
+    if (kept === undefined && !isOpen && activation.state?.keys.has(envelope.key ?? "") === true) return false;
     const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
     this.#entries.pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
@@ -487,6 +489,12 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     origin: Origin,
   ): void {
     switch (body.command) {
+      case "cancel": {
+        const known = this.#known(activation);
+        if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
+        else this.#step(activation, known, inputOf(envelope, origin.at), origin);
+        return;
+      }
       case "terminate": {
         const known = this.#known(activation);
         if (known instanceof DormouseError) this.#shelf.setAside(activation, envelope, origin, known);
@@ -521,9 +529,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   // --------------------------------------------------------------------------------------------------------------- steps
 
   /** The machine that runs an agent, or why it cannot step now. */
-  #known(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
+  #known(activation: Activation, path?: readonly string[]): Known | DormouseError {
     const { agent } = activation;
-    const { type } = parseAddress(agent);
     const quarantine = this.state.quarantine.get(agent);
     if (quarantine !== undefined) {
       return new DormouseError(
@@ -532,6 +539,13 @@ export class PartitionLoop implements Committing, Readable, Cautious {
         `the agent is set aside until someone resumes it (dormouse resume ${agent}): ${quarantine.error.message}`,
       );
     }
+    return this.#code(activation, path);
+  }
+
+  /** The same, whether or not the agent is in quarantine. */
+  #code(activation: Activation, path: readonly string[] = activation.state?.path ?? []): Known | DormouseError {
+    const { agent } = activation;
+    const { type } = parseAddress(agent);
     if (activation.phase === "unreadable" && activation.error !== undefined) return activation.error;
     const known = this.#options.registry.find(type, path);
     if (known === undefined) {
@@ -657,22 +671,28 @@ export class PartitionLoop implements Committing, Readable, Cautious {
     this.#local(agent, `${address}/calls`, { kind: "calls", address, attempt: effect.attempt, calls });
   }
 
-  /** A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. */
-  #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<void> {
+  /**
+   * A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. Not on a
+   * host that lacks the sender's code, nor when the partition was given up while it was loaded: the next owner tells (P4).
+   */
+  #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<boolean> {
     const { id, from } = envelope;
     const to = fullAddress(app, envelope.to);
-    this.#options.observe({ kind: "skipped", partition: this.partition, why: `a message to ${to}: id=${id}`, error });
-    if (from === undefined) return Promise.resolve(drop(false));
+    const give = (activation: Activation | undefined): boolean => {
+      // None of its code runs, so it may be in quarantine.
+      const known = activation?.state === undefined ? undefined : this.#code(activation);
+      if (this.#entries.isClosed || (known instanceof DormouseError && isOfHost(known))) return false;
+      const why = `a message to ${to}: id=${id}`;
+      this.#options.observe({ kind: "skipped", partition: this.partition, why, error });
+      const isTold = known !== undefined && !(known instanceof DormouseError);
+      drop(isTold);
+      if (isTold && activation !== undefined)
+        this.#step(activation, known, { kind: "undelivered", id, to, error }, undefined);
+      return true;
+    };
+    if (from === undefined) return Promise.resolve(give(undefined));
     return new Promise((resolve) => {
-      this.activations.use(parseTarget(from).address, (activation) => {
-        // What was given up while the agent was loaded, its next owner looks for again (P4).
-        if (!this.#entries.isClosed) {
-          const canStep = activation.state !== undefined && !(this.#known(activation) instanceof DormouseError);
-          drop(canStep);
-          if (canStep) this.#stepLocal(activation, { kind: "undelivered", id, to, error });
-        }
-        resolve();
-      });
+      this.activations.use(parseTarget(from).address, (activation) => resolve(give(activation)));
     });
   }
 

@@ -185,7 +185,7 @@ export class Shelf {
 }
 
 /** Whether it is this host that lacks something: another may have it, so nothing is wrong with the agent. */
-function isOfHost(why: DormouseError): boolean {
+export function isOfHost(why: DormouseError): boolean {
   return why.code === "agent.unknown-type" || why.code === "agent.newer-state" || isNewer(why);
 }
 

@@ -31,6 +31,8 @@ export interface EffectView {
   readonly input: unknown;
   /** From 1 on; of a durable function, each run over its checkpoints is one. */
   readonly attempt: number;
+  /** When it is ended at the latest, in milliseconds since 1970, where its agent was cancelled. */
+  readonly cancelled: number | undefined;
   /** Of a durable function. */
   readonly durable: DurableView | undefined;
 }
@@ -59,7 +61,7 @@ export interface OpenCallView {
   /** Attempts that failed, and the last one's error. */
   readonly attempts: number;
   readonly error: ErrorData | undefined;
-  /** The agent that was asked. */
+  /** The agent that was asked, or spawned. */
   readonly to: string | undefined;
   readonly question: string | undefined;
 }
@@ -127,8 +129,9 @@ export function stuckError({ effects }: AgentState): ErrorData | undefined {
 }
 
 export function effectViews({ effects }: AgentState): readonly EffectView[] {
-  return Object.entries(effects).map(([address, { src, input, attempt, durable }]: [string, Effect]) => {
-    return { address, src, input, attempt, durable: durable === undefined ? undefined : durableView(durable) };
+  return Object.entries(effects).map(([address, { src, input, attempt, cancelled, durable }]: [string, Effect]) => {
+    const view = durable === undefined ? undefined : durableView(durable);
+    return { address, src, input, attempt, cancelled, durable: view };
   });
 }
 
@@ -147,7 +150,13 @@ function openCallView(place: number, call: OpenCall): OpenCallView {
     due: call.due,
     attempts: call.kind === "run" ? call.attempts : 0,
     error: call.kind === "run" ? call.error : undefined,
-    to: call.kind === "ask" ? call.to : undefined,
+    to: otherAgent(call),
     question: call.kind === "receive" ? call.question : undefined,
   };
+}
+
+/** The agent that a call waits for. */
+export function otherAgent(call: OpenCall | undefined): string | undefined {
+  if (call?.kind === "ask") return call.to;
+  return call?.kind === "spawn" ? call.child : undefined;
 }

@@ -9,12 +9,14 @@
  *     runs still say is dropped by the number.
  * F3  A timer, an answer or an event for a call that is not open changes nothing: it was overtaken.
  */
+import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import { makeToken } from "../agent/token.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
 import { sha256, toHex } from "./context.ts";
+import { childAddress } from "./scope.ts";
 import type {
   AgentState,
   Answer,
@@ -73,6 +75,7 @@ export type CallNews =
       readonly event: EventData;
       readonly timeoutMs: number;
     }
+  | { readonly what: "spawn"; readonly place: number; readonly type: string; readonly input: unknown }
   | { readonly what: "log"; readonly message: string; readonly fields?: unknown }
   /** Nothing is left to do but wait; `seen`: the checkpoints that the function has been given. */
   | { readonly what: "park"; readonly seen: number }
@@ -81,7 +84,7 @@ export type CallNews =
 
 /** A step's state in the making, and what it lets out. */
 export interface Making {
-  readonly agent: string;
+  readonly agent: Address;
   readonly seq: number;
   readonly now: number;
   state: AgentState;
@@ -142,6 +145,15 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
       return open(making, address, place, { kind: "ask", name: event.type, since: now, due: now + timeoutMs, to });
     }
+    case "spawn": {
+      const { place, type, input } = news;
+      const child = childAddress(type, making.agent, making.seq, place);
+      const id = `${address} ${place}`;
+      const parent = { address: making.agent, id, isSnapshotSynced: false };
+      making.send(child, { kind: "start-child", input, parent, path: [] });
+      making.state = { ...making.state, children: { ...making.state.children, [child]: { id } } };
+      return open(making, address, place, { kind: "spawn", name: type, since: now, child });
+    }
     case "log": {
       const { message, fields } = news;
       change(making, address, (durable) => ({ ...durable, logs: durable.logs + 1 }));
@@ -187,9 +199,79 @@ export function wakeCall(making: Making, { effect: address, place }: NonNullable
       const error = encodeError(askTimeout(making.agent, call.to, call.name, making.now - call.since));
       return end(making, address, place, "ask", call.name, { ok: false, error });
     }
+    case "spawn":
     case undefined:
       return;
   }
+}
+
+/** News of the end of an agent that a function has spawned; the call that waited for it, `undefined` if none did. */
+export function endSpawn(
+  making: Making,
+  { child, news }: Extract<Body, { kind: "child" }>,
+): { readonly address: string; readonly place: number } | undefined {
+  if (news.kind === "snapshot") return undefined;
+  for (const [address, { durable }] of Object.entries(making.state.effects)) {
+    for (const [place, call] of Object.entries(durable?.open ?? {})) {
+      if (call.kind !== "spawn" || call.child !== child) continue;
+      dropChild(making, child);
+      const result: EffectResult =
+        news.kind === "done" ? { ok: true, output: news.output } : { ok: false, error: encodeError(news.error) };
+      end(making, address, Number(place), "spawn", call.name, result);
+      return { address, place: Number(place) };
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Tells all that is under way that it should end: signals are aborted, waits end with an error, and what has not ended by its
+ * time is ended. Whether anything is.
+ *
+ * @param graceMs - How long the effect of an actor may go on.
+ */
+export function cancelAll(making: Making, graceMs: (src: string) => number): boolean {
+  let isAny = false;
+  for (const [address, effect] of Object.entries(making.state.effects)) {
+    if (effect.cancelled !== undefined) continue;
+    isAny = true;
+    const cancelled = making.now + graceMs(effect.src);
+    put(making, address, { ...effect, cancelled });
+    arm(making, address, cancelPlace, cancelled);
+    if (effect.durable !== undefined) cancelCalls(making, address, effect.durable);
+  }
+  return isAny;
+}
+
+/** The place of the timer that ends a cancelled effect. */
+export const cancelPlace = -1;
+
+export function cancelledError(agent: string): DormouseError {
+  return new DormouseError("closed", "agent.cancelled", `someone cancelled this agent: agent=${agent}`);
+}
+
+function cancelCalls(making: Making, address: string, { open: calls, checkpoints }: DurableState): void {
+  change(making, address, (durable) => ({ ...durable, cancelledAt: checkpoints.length }));
+  const error = encodeError(cancelledError(making.agent));
+  for (const [place, call] of Object.entries(calls)) {
+    if (place === "0") continue;
+    endCallee(making, call, error);
+    end(making, address, Number(place), call.kind, call.name, { ok: false, error });
+  }
+  unpark(making, address);
+}
+
+/** Whoever works for an open call that is over hears of it. */
+function endCallee(making: Making, call: OpenCall, error: ErrorData): void {
+  if (call.kind === "receive" && call.offered !== undefined) making.answer(call.offered.id, { ok: false, error });
+  if (call.kind !== "spawn") return;
+  dropChild(making, call.child);
+  making.send(call.child, { kind: "stop", parent: making.agent });
+}
+
+function dropChild(making: Making, child: string): void {
+  const { [child]: _ended, ...children } = making.state.children;
+  making.state = { ...making.state, children };
 }
 
 /**
@@ -309,13 +391,11 @@ export function unstick(making: Making): boolean {
 export function dropDurable(making: Making, address: string): void {
   const { [address]: effect, ...effects } = making.state.effects;
   if (effect === undefined) return;
+  disarm(making, address, cancelPlace);
+  const over = encodeError(tokenUnknown(making.agent, "its function has ended"));
   for (const [place, call] of Object.entries(effect.durable?.open ?? {})) {
     disarm(making, address, Number(place));
-    if (call.kind !== "receive" || call.offered === undefined) continue;
-    making.answer(call.offered.id, {
-      ok: false,
-      error: encodeError(tokenUnknown(making.agent, "its function has ended")),
-    });
+    endCallee(making, call, over);
   }
   making.state = { ...making.state, effects };
   if (making.state.kept === undefined || hasDurable(making.state)) return;
@@ -420,7 +500,11 @@ function decide(making: Making, address: string, news: Extract<CallNews, { what:
 function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
-  for (const place of Object.keys(effect.durable.open)) disarm(making, address, Number(place));
+  const over = encodeError(tokenUnknown(making.agent, "its function has begun anew"));
+  for (const [place, call] of Object.entries(effect.durable.open)) {
+    disarm(making, address, Number(place));
+    endCallee(making, call, over);
+  }
   const durable = beginDurable(making.state.birth, address, making.now, effect.durable.round + 1);
   put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable });
 }

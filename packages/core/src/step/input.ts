@@ -4,7 +4,7 @@ import { DormouseError, encodeError } from "../agent/errors.ts";
 import { valueBytesMax } from "../agent/limits.ts";
 import { checkData } from "../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
-import type { Envelope } from "../format/message.ts";
+import type { Body, Envelope } from "../format/message.ts";
 import type { EffectResult } from "./state.ts";
 import type { StepInput } from "./step.ts";
 
@@ -13,7 +13,9 @@ export function inputOf(envelope: Envelope, at: number): StepInput {
   const { body } = envelope;
   switch (body.kind) {
     case "event":
-      return { kind: "event", message: envelope, at, event: body.event };
+      return { kind: "event", message: envelope, at, event: body.event, ...dueOf(body, at) };
+    case "unsend":
+      return { kind: "unsend", message: envelope, id: body.id };
     case "start":
       return { kind: "start", message: envelope, input: body.input, child: undefined, isImplied: false };
     case "start-child":
@@ -33,8 +35,14 @@ export function inputOf(envelope: Envelope, at: number): StepInput {
     case "stop":
       return { kind: "end", how: "stop", message: envelope };
     case "command":
+      if (body.command === "cancel") return { kind: "cancel", message: envelope, at };
       return { kind: "end", how: "terminate", message: envelope };
   }
+}
+
+function dueOf({ delayMs, due }: Extract<Body, { kind: "event" }>, at: number): { readonly due?: number } {
+  if (due !== undefined) return { due };
+  return delayMs === undefined ? {} : { due: at + delayMs };
 }
 
 /** What a result that cannot be stored is refused with. */

@@ -445,7 +445,7 @@ function checkDelay(delayMs: number): number {
 }
 
 /** 128 bits of a hash: no two children, of whatever agents, share an address (S3). */
-function childAddress(type: string, parent: Address, seq: number, index: number): Address {
+export function childAddress(type: string, parent: Address, seq: number, index: number): Address {
   return `${type}/~${toHex(sha256(`${parent}\n${seq}\n${index}`).subarray(0, 16))}` as Address;
 }
 

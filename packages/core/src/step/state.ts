@@ -52,6 +52,8 @@ export interface Timer {
   readonly generation: number;
   readonly due: number;
   readonly event: EventData;
+  /** Whether it is an event that was sent to be taken then. */
+  readonly isSent?: true;
   /** The call of a durable function that waits for it. */
   readonly call?: { readonly effect: string; readonly place: number };
   /** Another agent, when the event is not for this one. */
@@ -64,6 +66,8 @@ export interface Effect {
   readonly input: unknown;
   /** From 1 on; one more for every run that begins after a takeover, or after a wait. */
   readonly attempt: number;
+  /** When it is ended at the latest, once someone has cancelled its agent. */
+  readonly cancelled?: number;
   /** Of a durable function: what it has done and waits for. */
   readonly durable?: DurableState;
 }
@@ -80,6 +84,8 @@ export interface DurableState {
   readonly checkpoints: readonly Checkpoint[];
   /** Calls that are durably begun and have not ended, by place; place 0 is the function itself, between two attempts. */
   readonly open: { readonly [place: string]: OpenCall };
+  /** How many checkpoints it had when it was cancelled. */
+  readonly cancelledAt?: number;
   /** How many lines it has logged. */
   readonly logs: number;
   /** `parked`: it waits, in no host's memory. `stuck`: its code no longer fits this record, and someone must mend it. */
@@ -88,7 +94,7 @@ export interface DurableState {
   readonly error?: ErrorData;
 }
 
-export type CallKind = "run" | "sleep" | "receive" | "send" | "ask";
+export type CallKind = "run" | "sleep" | "receive" | "send" | "ask" | "spawn";
 
 /** The end of one call. `place`: the how-many-th call of the function it is, from 1 on. */
 export interface Checkpoint {
@@ -134,6 +140,13 @@ export type OpenCall =
       readonly since: number;
       readonly due: number;
       readonly to: string;
+    }
+  | {
+      readonly kind: "spawn";
+      readonly name: string;
+      readonly since: number;
+      readonly due?: undefined;
+      readonly child: string;
     };
 
 /** An event that came before its `receive`, or is being looked at by it. */
@@ -180,7 +193,13 @@ export function earliestDue(state: AgentState): number | undefined {
 
 /** Whether the owner has something to do for this agent without being asked: effects that do not rest, owed actions. */
 export function isBusy(state: AgentState): boolean {
-  return state.owed.length > 0 || Object.values(state.effects).some((effect) => effect.durable?.rest === undefined);
+  return state.owed.length > 0 || hasEffectAtWork(state);
+}
+
+/** Whether an effect of the agent runs, or is to run, on its owner: a durable function that is parked or stuck does not. */
+export function hasEffectAtWork({ effects }: AgentState): boolean {
+  for (const address in effects) if (effects[address]?.durable?.rest === undefined) return true;
+  return false;
 }
 
 /** Whether a durable function of the agent waits for someone to mend its code. */

@@ -6,7 +6,7 @@
  */
 import { type Address, parseTarget } from "../agent/address.ts";
 import type { ResolvedAgent } from "../agent/definition.ts";
-import { durableOf } from "../agent/durable.ts";
+import { cancelMsDefault, durableOf } from "../agent/durable.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import {
   eventBytesMax,
@@ -41,8 +41,12 @@ import { validateEvent, validateInput, validateReply } from "./schemas.ts";
 import {
   answerBody,
   beginDurable,
+  cancelAll,
+  cancelledError,
+  cancelPlace,
   type CallNews,
   dropDurable,
+  endSpawn,
   hasDurable,
   keepEvent,
   type Making,
@@ -89,7 +93,15 @@ export type StepInput =
       /** Begun by a plain message, which is taken in a step of its own after this one. */
       readonly isImplied: boolean;
     }
-  | { readonly kind: "event"; readonly message: Envelope; readonly at: number; readonly event: EventData }
+  | {
+      readonly kind: "event";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly event: EventData;
+      /** Not before then. */
+      readonly due?: number;
+    }
+  | { readonly kind: "unsend"; readonly message: Envelope; readonly id: string }
   | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
   | { readonly kind: "timer"; readonly id: string; readonly generation: number }
   | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
@@ -109,6 +121,7 @@ export type StepInput =
       readonly secret: string;
       readonly value: unknown;
     }
+  | { readonly kind: "cancel"; readonly message: Envelope; readonly at: number }
   /** Stuck functions are run again. */
   | { readonly kind: "unstick"; readonly id: string }
   /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
@@ -233,6 +246,10 @@ function decideStep(request: StepRequest): Outcome {
       return work.takeAnswer(input.answer);
     case "respond":
       return work.respond(input);
+    case "cancel":
+      return work.cancel(input);
+    case "unsend":
+      return work.unsend(input.id, input.message);
     case "unstick":
       return work.unstick(input.id);
     case "end":
@@ -409,12 +426,15 @@ class Work {
     }
     if (message.key !== undefined) this.#rememberKey(message.key, message.id);
     if (message.ask !== undefined) this.#openAsk(message, input, message.id);
+    if (input.due !== undefined && input.due > this.#now) return this.#sendAhead(message, event, input.due);
     const cause: Cause = { kind: "event", id: message.id, from: message.from, event };
     if (offerEvent(this.#making(), event, message.id)) return this.#finishUnchanged(cause);
     return this.#run(event, cause, message);
   }
 
   takeNews(news: Extract<Body, { kind: "child" }>): Outcome {
+    const call = endSpawn(this.#making(), news);
+    if (call !== undefined) return this.#finishUnchanged({ kind: "call", ...call });
     const current = this.#before.state.machine.children[news.id];
     // An earlier child of that id: what it says is of a life that is over.
     if (current?.address !== news.child) return pass("stale-child", [], []);
@@ -431,13 +451,49 @@ class Work {
     this.#setTimers(without(this.#state.timers, id));
     if (timer.call !== undefined) {
       const { effect: address, place } = timer.call;
+      const attempt = this.#state.effects[address]?.attempt;
+      if (place === cancelPlace && attempt !== undefined) {
+        const error = encodeError(cancelledError(this.#request.agent));
+        return this.takeResult(address, attempt, { ok: false, error });
+      }
       wakeCall(this.#making(), timer.call);
       return this.#finishUnchanged({ kind: "call", address, place });
     }
     const cause: Cause = { kind: "timer", timer: id, event: timer.event };
+    if (timer.isSent === true) return this.#takeSent(timer.event, cause, id);
     if (timer.to === undefined) return this.#run(timer.event, cause, undefined);
     this.#send(timer.to, timer.event);
     return this.#finishUnchanged(cause);
+  }
+
+  /** Keeps an event until it is due. */
+  #sendAhead(message: Envelope, event: EventData, due: number): Outcome {
+    const timer: Timer = { generation: this.#seq, due, event, isSent: true };
+    this.#setTimers({ ...this.#state.timers, [sentTimer(message.id)]: timer });
+    const cause: Cause = { kind: "event", id: message.id, from: message.from, event, due };
+    return this.#within(this.#finishUnchanged(cause), cause);
+  }
+
+  /** One that was sent ahead and is due. */
+  #takeSent(event: EventData, cause: Cause, id: string): Outcome {
+    if (offerEvent(this.#making(), event, id)) return this.#finishUnchanged(cause);
+    const isTaken = describe(this.#before.live).accepts.some((type) => type === event.type || type === "*");
+    if (isTaken || !hasDurable(this.#state)) return this.#run(event, cause, undefined);
+    try {
+      keepEvent(this.#making(), event, id);
+      return this.#finishUnchanged(cause);
+    } catch (thrown) {
+      return this.#finishUnchanged(cause, encodeError(thrown));
+    }
+  }
+
+  unsend(id: string, message: Envelope): Outcome {
+    const isThere = this.#state.timers[sentTimer(id)]?.isSent === true;
+    const answers = answerTo(message, { ok: true, seq: isThere ? this.#seq : this.#before.state.seq, value: isThere });
+    if (!isThere) return pass("not-ahead", answers, []);
+    this.#setTimers(without(this.#state.timers, sentTimer(id)));
+    this.#answers.push(...answers);
+    return this.#finishUnchanged({ kind: "unsent", id });
   }
 
   takeResult(address: string, attempt: number, result: EffectResult): Outcome {
@@ -484,6 +540,21 @@ class Work {
     return this.#finishUnchanged({ kind: "respond", id: message.id, from: message.from });
   }
 
+  /** The machine hears of it as an event, what is under way by its signal; both may do what must be done first. */
+  cancel({ message, at }: Extract<StepInput, { kind: "cancel" }>): Outcome {
+    const event = { type: cancelEvent };
+    const cause: Cause = { kind: "cancel", id: message.id };
+    if (message.ask !== undefined) this.#openAsk(message, { kind: "event", message, at, event }, message.id);
+    const { machine } = this.#request;
+    const isAny = cancelAll(this.#making(), (src) => durableOf(machine.actor(src)?.logic)?.cancelMs ?? cancelMsDefault);
+    // Without a transition for it, and with nothing under way, it would be as if nobody had asked.
+    if (!isAny && !describe(this.#before.live).accepts.some((type) => type === cancelEvent || type === "*")) {
+      return this.#notTaken(message, event);
+    }
+    this.#answer((ask) => ask.handledId === message.id, { ok: true, seq: this.#seq, value: undefined });
+    return this.#run(event, cause, undefined);
+  }
+
   unstick(id: string): Outcome {
     if (!unstick(this.#making())) return pass("not-stuck", [], []);
     return this.#finishUnchanged({ kind: "resumed", id });
@@ -510,6 +581,9 @@ class Work {
     // A stop of an earlier parent, for an earlier child of this address.
     if (body.kind === "stop" && body.parent !== this.#state.parent?.address) return pass("stale-stop", [], []);
     this.#endWith("stopped");
+    if (how === "terminate") {
+      this.#tellParent({ kind: "error", error: decodeError(endedError(this.#request.agent, "stopped")) });
+    }
     this.#answers.push(...answerTo(message, { ok: true, seq: this.#seq, value: undefined }));
     return this.#finishUnchanged({ kind: "end", how });
   }
@@ -891,6 +965,13 @@ class Work {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ leaves
+
+function sentTimer(messageId: string): string {
+  return `dormouse sent ${messageId}`;
+}
+
+/** What a machine hears when someone cancels its agent. */
+const cancelEvent = "dormouse.cancel";
 
 /** What an envelope holds beside its event: two addresses and their like. */
 const envelopeBytesMax = 4_096;

@@ -28,7 +28,11 @@ export type Observation = { readonly atMs: number } & (
       readonly stream: string;
       readonly sequence: number;
       readonly bytes: Uint8Array;
+      /** By a host of another app. */
+      readonly isFromElsewhere?: true;
     }
+  /** A stream of another app took a mailbox message of a host of this one. */
+  | { readonly type: "appended-elsewhere"; readonly party: string; readonly app: string; readonly bytes: Uint8Array }
   /** A stream took what a client without our code published: one operation's event. */
   | {
       readonly type: "appended-raw";

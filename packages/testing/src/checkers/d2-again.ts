@@ -3,7 +3,7 @@
  *
  * Executes every recorded step again when it is stored: from the state that earlier records tell, the message as the
  * mailbox took it, and the time and seed that stand in the record. What comes out (the change, what was sent, answered
- * and emitted, the error) must be what was recorded, down to the order of keys.
+ * and emitted, the error) must be what was recorded, down to the order of keys. And an agent's time never runs back.
  *
  * Does not verify messages that were decided without a step, nor that a value met twice is written once.
  */
@@ -26,6 +26,9 @@ export interface AgainRequest {
   readonly now: number;
   readonly birth: Uint8Array;
   readonly seqBefore: number;
+  /** Of the code that took the step. */
+  readonly version: number;
+  readonly stateBytesMax: number;
 }
 
 export type AgainOutcome =
@@ -41,6 +44,9 @@ export type AgainOutcome =
       readonly error: unknown;
     }
   | { readonly kind: "passed"; readonly why: string };
+
+/** How large an agent's state may be in a simulated world: less than by default, so that some grow too large. */
+export const stateBytesMax = 1_000_000;
 
 export class AgainChecker implements Checker {
   readonly name = "D2 again";
@@ -82,11 +88,13 @@ export class AgainChecker implements Checker {
     if (seq !== seqBefore + 1) return `it follows step ${seqBefore}`;
     const input = inputOf(recorded);
     if (typeof input === "string") return input;
-    const { path, birth } = after;
-    const outcome = this.#stepAgain({ agent, path, before, input, now: at, birth, seqBefore });
+    if (before !== undefined && at < before.now) return `it is at ${at}, and the step before it at ${before.now}`;
+    const { path, birth, version } = after;
+    const outcome = this.#stepAgain({ agent, path, before, input, now: at, birth, seqBefore, version, stateBytesMax });
     if (outcome.kind === "passed") return `it was passed: ${outcome.why}`;
+    const sends = outcome.sends.map(({ to, body }) => ({ to, body }));
     return (
-      firstDifference(outcomeOf(recorded), outcome) ??
+      firstDifference(outcomeOf(recorded), { ...outcome, sends }) ??
       firstDifference(derivedOf(after), { wakeUp: step.wakeUp, isBusy: step.isBusy })
     );
   }
@@ -109,6 +117,8 @@ function inputOf({ step, before, message }: RecordedStep): AgainRequest["input"]
     case "action":
       // One that is recorded and was not owed is an inline one that failed.
       return { kind: "action", name: cause.name, seq: cause.seq, index: cause.index, isOwed: false, error };
+    case "undelivered":
+      return { kind: "undelivered", id: cause.id, to: cause.to, error };
     case "end":
       // The end that a removal brings takes no message of its own.
       return { kind: "end", how: cause.how, message: message ?? { to: step.agent, body: { kind: "command" } } };

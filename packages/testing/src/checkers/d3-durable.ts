@@ -5,7 +5,7 @@
  * By what is stored when something is seen outside:
  * - an answer or step notice on the channel: a stored record holds that answer, that step
  * - a state that a host tells a reader: a stored record holds the step that led to it
- * - an outbox message in a mailbox: a stored record holds that send
+ * - an outbox message in a mailbox, of this app or another: a stored record holds that send
  * - a notice of how far messages were taken: stored records decide or close that number
  * - an effect that begins: a stored record names its address; a later attempt: a record begins that attempt
  * - a book that a client read: at the end, the agent's book begins with it, unless someone removed the agent
@@ -38,6 +38,7 @@ export class DurableChecker implements Checker {
   readonly #answers = new Set<string>();
   readonly #steps = new Set<string>();
   readonly #sends = new Set<string>();
+  readonly #sent = new Set<string>();
   /** The highest number decided or closed, by partition and source. */
   readonly #decided = new Map<string, number>();
   readonly #attempts = new Set<string>();
@@ -62,7 +63,10 @@ export class DurableChecker implements Checker {
         this.#tell(observation);
         return;
       case "appended":
-        if (observation.party.startsWith("host-")) this.#append(observation);
+        if (observation.party.startsWith("host-") && observation.isFromElsewhere !== true) this.#append(observation);
+        return;
+      case "appended-elsewhere":
+        this.#appendElsewhere(observation);
         return;
       case "effect-began":
         this.#begin(observation);
@@ -104,7 +108,10 @@ export class DurableChecker implements Checker {
   #storeEntry(part: StoredPart, entry: StoredEntry): void {
     const { kind, agent, seq, origin, cause, sends = [], answers = [] } = entry;
     for (const { id } of answers) this.#answers.add(id);
-    for (const { to, n, envelope } of sends) this.#sends.add(`${part.partition} > ${to} #${n} ${envelope.id}`);
+    for (const { to, n, envelope } of sends) {
+      this.#sends.add(`${part.partition} > ${to} #${n} ${envelope.id}`);
+      this.#sent.add(envelope.id);
+    }
     if (kind === "step") this.#steps.add(`${agent} ${seq}`);
     if (cause?.kind === "attempt") this.#attempts.add(`${cause.address} ${cause.attempt}`);
     if (origin !== undefined) {
@@ -147,6 +154,13 @@ export class DurableChecker implements Checker {
     for (const { n, id } of envelopes) {
       if (this.#sends.has(`${from} > ${partition} #${n} ${id}`)) continue;
       this.#early(atMs, `${party} publishes #${n} (${id}) of partition ${from} to partition ${partition}`);
+    }
+  }
+
+  /** Numbered when it is known to which partitions they go: here their ids tell. */
+  #appendElsewhere({ atMs, party, app, bytes }: Extract<Observation, { type: "appended-elsewhere" }>): void {
+    for (const { n, id } of readBatch(bytes).envelopes) {
+      if (!this.#sent.has(id)) this.#early(atMs, `${party} publishes #${n} (${id}) to the app ${app}`);
     }
   }
 

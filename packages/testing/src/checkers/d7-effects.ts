@@ -42,6 +42,7 @@ export class EffectsChecker implements Checker {
       case "deleted":
       case "appended":
       case "trimmed":
+      case "appended-elsewhere":
       case "appended-raw":
       case "tail-lost":
       case "published":

@@ -54,7 +54,8 @@ interface Weighed {
 interface Kept {
   readonly sources: Set<string>;
   readonly agents: Set<string>;
-  readonly sends: Map<number, Map<number, number>>;
+  readonly sends: Map<number | string, Map<number, number>>;
+  readonly next: Map<number | string, number>;
   /** Answers, and what was let go of since. */
   lately: { readonly atMs: number; readonly bytes: number }[];
   shelved: number;
@@ -141,8 +142,8 @@ export class BytesChecker implements Checker {
         keep(kept, entry, atMs);
         if (isStep(entry)) continue;
         // What is passed on, or kept for an agent that cannot step, is written as it came.
-        const { answers, envelope, sends } = entry;
-        allowed += entryBytes + changedFactor * (sizeOf(answers) + sizeOf(envelope) + sizeOf(sends));
+        const { answers, envelope, sends, to } = entry;
+        allowed += entryBytes + changedFactor * (sizeOf(answers) + sizeOf(envelope) + sizeOf(sends) + sizeOf(to));
       }
     }
     this.#weigh("records", bytes.length, allowed, name, atMs);
@@ -200,6 +201,7 @@ export class BytesChecker implements Checker {
       sources: new Set(),
       agents: new Set(),
       sends: new Map(),
+      next: new Map(),
       lately: [],
       shelved: 0,
       objectBytes: 0,
@@ -223,17 +225,31 @@ function keep(kept: Kept, entry: StoredEntry, atMs: number): void {
   if (agent !== undefined) kept.agents.add(agent);
   if (answers.length > 0) kept.lately.push({ atMs, bytes: sizeOf(answers) + answers.length * agentBytes });
   if (envelope !== undefined) kept.shelved += envelopeBytes + sizeOf(envelope.body);
-  for (const send of sends) {
-    const lane = kept.sends.get(send.to) ?? new Map<number, number>();
-    kept.sends.set(send.to, lane.set(send.n, envelopeBytes + sizeOf(send.envelope.body)));
-  }
-  if (kind !== "sent") return;
+  for (const send of sends) keepSend(kept, send.to, send.n, envelopeBytes + sizeOf(send.envelope.body));
+  if (kind === "route") route(kept, entry);
+  if (kind !== "sent" || typeof to === "object") return;
   const lane = kept.sends.get(to);
   for (const [n, bytes] of lane ?? []) {
     if (n > upTo) continue;
     lane?.delete(n);
     kept.lately.push({ atMs, bytes });
   }
+}
+
+/** What waited for another app goes to the lanes of its partitions, and is numbered anew there. */
+function route(kept: Kept, { app = "", to = [] }: StoredEntry): void {
+  const waiting = [...(kept.sends.get(app) ?? [])];
+  for (const [index, partition] of (to as readonly number[]).entries()) {
+    const [n, bytes] = waiting[index] ?? [0, 0];
+    kept.sends.get(app)?.delete(n);
+    const lane = `${app}/${partition}`;
+    keepSend(kept, lane, kept.next.get(lane) ?? 1, bytes);
+  }
+}
+
+function keepSend(kept: Kept, to: number | string, n: number, bytes: number): void {
+  kept.sends.set(to, (kept.sends.get(to) ?? new Map<number, number>()).set(n, bytes));
+  kept.next.set(to, n + 1);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -3,7 +3,8 @@
  *
  * A head's base is the state that records lead to at that number, its steps are the recorded ones that follow it, without
  * gaps, up to the head's own number; and so is every chapter, back to the agent's first step. Of a head that follows
- * another only what is new in it is compared; the newest one, in the end, as a whole.
+ * another only what is new in it is compared; the newest one, in the end, as a whole. And nothing is deleted that the
+ * newest head names, nor named when it is deleted; and no head goes back, in steps or in epochs.
  *
  * Does not verify that a head comes in time, nor what a head in between makes of what an earlier one had right.
  */
@@ -31,9 +32,11 @@ export class HistoryChecker implements Checker {
   readonly #parts = new Map<string, Uint8Array>();
   readonly #chapters = new Set<string>();
   readonly #heads = new Map<string, StoredHead>();
+  readonly #deleted = new Set<string>();
   #atMs = 0;
 
   observe(observation: Observation): void {
+    if (observation.type === "deleted") this.#delete(observation.name, observation.atMs);
     if (observation.type !== "stored") return;
     const { name, bytes, atMs } = observation;
     this.#atMs = atMs;
@@ -58,6 +61,12 @@ export class HistoryChecker implements Checker {
     const { seq, run, chapter } = head;
     const before = this.#heads.get(agent);
     this.#heads.set(agent, head);
+    if (before !== undefined && (head.epoch < before.epoch || seq < before.seq)) {
+      const was = `${before.seq} in epoch ${before.epoch}`;
+      this.#broken(`the head of ${agent} goes back from ${was} to ${seq} in epoch ${head.epoch}`);
+    }
+    const gone = namesIn(head).find((name) => this.#deleted.has(name));
+    if (gone !== undefined) this.#broken(`the head of ${agent} at ${seq} names ${gone}, which is deleted`);
     if (run === undefined) return;
     const isLonger = before !== head && before?.run?.base.seq === run.base.seq;
     this.#checkRun(agent, run, { to: seq, knownTo: isLonger ? before.seq : -1 }, `the head of ${agent} at ${seq}`);
@@ -67,6 +76,18 @@ export class HistoryChecker implements Checker {
     this.#checkChapters(agent, chapter);
   }
 
+  #delete(name: string, atMs: number): void {
+    const [room = "", type = "", token = ""] = name.split("/");
+    if (room !== "agents") return;
+    this.#atMs = atMs;
+    this.#deleted.add(name);
+    const agent = `${type}/${keyOf(token)}`;
+    const head = this.#heads.get(agent);
+    if (head !== undefined && namesIn(head).includes(name)) {
+      this.#broken(`${name} is deleted, and the head of ${agent} at ${head.seq} names it`);
+    }
+  }
+
   #checkChapters(agent: string, newest: StoredHead["chapter"]): void {
     for (let chapter = newest; chapter !== undefined && !this.#chapters.has(chapter.name);) {
       const { name, from, to } = chapter;
@@ -74,6 +95,8 @@ export class HistoryChecker implements Checker {
       const bytes = this.#parts.get(name);
       if (bytes === undefined) return this.#broken(`chapter ${name} of ${agent} is not there`);
       const { run, previous } = readChapter(bytes);
+      const gone = run.pieces.find((piece) => this.#deleted.has(piece.name));
+      if (gone !== undefined) return this.#broken(`chapter ${name} of ${agent} names ${gone.name}, which is deleted`);
       this.#checkRun(agent, run, { to, knownTo: -1 }, `chapter ${name}`);
       if (run.base.seq !== from - 1)
         this.#broken(`chapter ${name} begins at ${run.base.seq}, and is to at ${from - 1}`);
@@ -119,6 +142,11 @@ export class HistoryChecker implements Checker {
   #broken(message: string): void {
     this.#violations.push({ invariant: "history", message, atMs: this.#atMs });
   }
+}
+
+/** The objects that a head itself names. */
+function namesIn({ run, chapter }: StoredHead): readonly string[] {
+  return [run?.base.name ?? [], run?.pieces.map(({ name }) => name) ?? [], chapter?.name ?? []].flat();
 }
 
 /** The key of an agent, from its name in the store. */

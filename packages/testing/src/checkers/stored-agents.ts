@@ -96,7 +96,7 @@ export class StoredAgents {
   /** Of a step that decides no message of the mailbox: what it took off the shelf, or what begins the agent. */
   #messageOf(agent: string, { kind, id }: StoredCause): StoredEnvelope | undefined {
     const offShelf = this.#offShelf.get(agent);
-    if (["timer", "effect", "attempt", "action"].includes(kind)) return undefined;
+    if (["timer", "effect", "attempt", "action", "undelivered"].includes(kind)) return undefined;
     if (offShelf === undefined || (id !== undefined && id !== offShelf.id)) return this.#messagesById.get(id ?? "");
     // Begun by a plain message: that message's own step is still to come.
     if (kind !== "start" || offShelf.body.kind !== "event") this.#offShelf.delete(agent);

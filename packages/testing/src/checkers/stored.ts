@@ -41,7 +41,9 @@ export interface StoredEntry {
   readonly sends?: readonly StoredSend[];
   readonly answers?: readonly { readonly id: string; readonly answer: unknown }[];
   readonly upTo?: number;
-  readonly to?: number;
+  /** A partition, or as text an app or one of its partitions; of a `route`, the partitions of that app. */
+  readonly to?: number | string | readonly number[];
+  readonly app?: string;
   readonly stint?: string;
   /** Of a message that is put on the shelf. */
   readonly envelope?: StoredEnvelope;
@@ -83,10 +85,13 @@ export interface StoredCause {
   readonly seq?: number;
   readonly index?: number;
   readonly how?: string;
+  /** Of a message that could not be sent: whom it was for. */
+  readonly to?: string;
 }
 
 export interface StoredSend {
-  readonly to: number;
+  /** A partition; or as text an app, or `app/partition` of one. */
+  readonly to: number | string;
   readonly n: number;
   readonly envelope: { readonly id: string; readonly to: string; readonly from?: string; readonly body: unknown };
 }
@@ -94,7 +99,11 @@ export interface StoredSend {
 /** An agent's whole state, as far as checkers look at it. */
 export interface StoredState {
   readonly birth: Uint8Array;
+  /** Of the agent's code that took the last step. */
+  readonly version: number;
   readonly seq: number;
+  /** Of the last step. */
+  readonly now: number;
   readonly status: string;
   readonly machine: unknown;
   readonly path: readonly string[];

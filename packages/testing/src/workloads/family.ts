@@ -74,7 +74,7 @@ export function family(random: Random): Workload {
             id: "child",
             src: "child",
             input: ({ context }) => context.queue[0] ?? { from: "", n: 0, ms: 0, isToFail: false },
-            onDone: { target: "idle", actions: assign(({ context }) => endFirst(context, "done")) },
+            onDone: { target: "idle", actions: assign(({ context, event }) => endFirst(context, event.output)) },
             onError: { target: "idle", actions: assign(({ context }) => endFirst(context, "failed")) },
           },
           on: {
@@ -125,6 +125,10 @@ function checkParent(address: string, { queue, given, ended }: Parent): Finding[
       findings.push({
         message: `${address} ended another job than it gave: ${job.from} ${job.n} ${how}, not ${expected}`,
       });
+    }
+    // A child that was stopped may still have said that it is done: that is not for the one after it.
+    if (how.startsWith("done") && how !== `done ${job.from} ${job.n}`) {
+      findings.push({ message: `${address} took "${how}" for the end of ${job.from} ${job.n}` });
     }
   }
   return findings;

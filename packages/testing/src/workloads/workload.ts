@@ -11,6 +11,10 @@ import type { Random } from "../random.ts";
 export interface Workload {
   readonly name: string;
   readonly agents: readonly AnyAgentDefinition[];
+  /** The agents as the release to come has them, types that it brings included. Default: as they are. */
+  readonly next?: readonly AnyAgentDefinition[];
+  /** Agents of another app of the same world, which is made late, or never. */
+  readonly elsewhere?: Elsewhere;
   /** Of the agents that are used. */
   readonly addresses: readonly string[];
   /** The next thing that a client does. */
@@ -19,6 +23,13 @@ export interface Workload {
   actors?(outside: Outside): ActorOverrides;
   /** What is wrong or unfinished with the workload's agents, by address, beyond what their books tell every checker. */
   check?(contexts: ReadonlyMap<string, unknown>): readonly Finding[];
+}
+
+export interface Elsewhere {
+  readonly app: string;
+  readonly agents: readonly AnyAgentDefinition[];
+  /** Of the agents that are used: `type/key`. */
+  readonly addresses: readonly string[];
 }
 
 export interface Finding {

@@ -15,7 +15,7 @@
  *     with its memory.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { makeAddress } from "../../agent/address.ts";
+import { checkName, makeAddress } from "../../agent/address.ts";
 import type { AnyAgentDefinition } from "../../agent/definition.ts";
 import {
   checkCallName,
@@ -40,7 +40,7 @@ import { checkData } from "../../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { Clock, Entropy } from "../../ports/index.ts";
 import { Draw } from "../../step/context.ts";
-import { type CallNews, tokenOf } from "../../step/durable.ts";
+import { type CallNews, cancelledError, tokenOf } from "../../step/durable.ts";
 import { asDurable } from "../../step/input.ts";
 import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
 import type { EffectCall, EffectRun } from "./effect.ts";
@@ -76,6 +76,8 @@ class DurableRun implements DurableScope {
   readonly #made = new Map<number, Made>();
   readonly #recorded = new Map<number, Checkpoint>();
   readonly #life = new AbortController();
+  /** The function's own signal. */
+  readonly #cancel = new AbortController();
   /** Lines that earlier runs logged. */
   readonly #logged: number;
   #state: DurableState;
@@ -129,8 +131,9 @@ class DurableRun implements DurableScope {
       send: async (definition, key, event) => this.#send(addressOf(definition, key), event),
       ask: async (definition, key, event, options) =>
         this.#ask(addressOf(definition, key), event, options) as Promise<never>,
+      spawn: async (definition, input) => this.#spawn(definition, input) as Promise<never>,
       restart: async (input) => this.#restart(input),
-      signal: call.signal,
+      signal: this.#cancel.signal,
       attempt: call.effect.attempt,
       idempotencyKey: call.address,
       now: () => this.#now,
@@ -167,7 +170,10 @@ class DurableRun implements DurableScope {
     const startedAt = clock.now();
     const controller = new AbortController();
     const abort = (): void => controller.abort();
-    this.#life.signal.addEventListener("abort", abort, { once: true });
+    // What is begun after a cancel undoes things, and is not cancelled itself.
+    const isUndoing = this.#isCancelled();
+    const stop = isUndoing ? this.#life.signal : this.#cancel.signal;
+    stop.addEventListener("abort", abort, { once: true });
     const runCall: RunCall = {
       signal: controller.signal,
       attempt: n,
@@ -176,10 +182,12 @@ class DurableRun implements DurableScope {
     const plain: DurableScope = { run: async (_name, inner) => inner(runCall) as never };
     this.#begin();
     const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
-    this.#life.signal.removeEventListener("abort", abort);
+    stop.removeEventListener("abort", abort);
     if (this.#isOver) return;
+    const isCancelled = !isUndoing && this.#isCancelled();
     const told = { place, name, attempt: n, startedAt };
-    const delayMs = result.ok ? undefined : retryDelay(retry, n, result.thrown, (entropy.bytes(1)[0] ?? 0) / 256);
+    const delayMs =
+      result.ok || isCancelled ? undefined : retryDelay(retry, n, result.thrown, (entropy.bytes(1)[0] ?? 0) / 256);
     if (!result.ok && delayMs !== undefined) {
       this.#tell({ what: "failed", ...told, error: encodeError(result.thrown), due: clock.now() + delayMs });
     } else {
@@ -280,6 +288,16 @@ class DurableRun implements DurableScope {
     return this.#make("ask", event.type, (place) => ({ begin: begin(place) })).answered;
   }
 
+  #spawn(definition: AnyAgentDefinition, input: unknown): Promise<unknown> {
+    checkOutside("spawn");
+    const type = typeof definition === "string" ? definition : definition.type;
+    checkName("type", type);
+    checkData(input, { what: "input", code: "input.not-data", of: this.#options.call.agent });
+    checkFits(type, input);
+    const begin = (place: number) => (): void => this.#tell({ what: "spawn", place, type, input: copyOf(input) });
+    return this.#make("spawn", type, (place) => ({ begin: begin(place) })).answered;
+  }
+
   #restart(input: unknown): Promise<never> {
     checkOutside("restart");
     checkData(input, { what: "input", code: "input.not-data", of: this.#options.call.agent });
@@ -331,10 +349,22 @@ class DurableRun implements DurableScope {
     }
     const before = this.#state;
     this.#learn(durable);
+    this.#hearCancel();
     for (const [place, open] of Object.entries(durable.open)) {
       if (open !== before.open[place]) this.#made.get(Number(place))?.look?.(open);
     }
     this.#turn();
+  }
+
+  #isCancelled(): boolean {
+    return this.#cancel.signal.aborted;
+  }
+
+  /** In a re-run, at the same point as before. */
+  #hearCancel(): void {
+    const { cancelledAt } = this.#state;
+    if (cancelledAt !== undefined && this.#seen >= cancelledAt)
+      this.#cancel.abort(cancelledError(this.#options.call.agent));
   }
 
   #learn(durable: DurableState): void {
@@ -367,6 +397,7 @@ class DurableRun implements DurableScope {
     this.#now = next.at;
     this.#made.delete(next.place);
     this.#stayHere();
+    this.#hearCancel();
     made.answer(next.result);
     return true;
   }
@@ -375,6 +406,8 @@ class DurableRun implements DurableScope {
   #restIfIdle(): void {
     const { clock, parkMs, running } = this.#options;
     if (this.#atWork > 0 || this.#made.size === 0 || this.#cancelPark !== undefined) return;
+    // What was told and is not committed yet brings something to do.
+    for (const place of this.#made.keys()) if (this.#state.open[place] === undefined) return;
     running.rest();
     this.#cancelPark = clock.schedule(parkMs, () => this.#tell({ what: "park", seen: this.#seen }));
   }
@@ -441,6 +474,7 @@ class DurableRun implements DurableScope {
     this.#cancelPark?.();
     this.#made.clear();
     this.#life.abort();
+    this.#cancel.abort();
   }
 }
 
@@ -516,12 +550,17 @@ function checkEvent(to: string, event: EventData): void {
   if (typeof (event as EventData | null | undefined)?.type !== "string")
     throw optionError("an event has a type", event);
   checkData(event, { what: "event", code: "event.not-data", of: to });
-  const bytes = encodeValue(event).length;
+  checkFits(to, event);
+}
+
+/** Refuses what no mailbox would take. */
+function checkFits(to: string, value: unknown): void {
+  const bytes = encodeValue(value).length;
   if (bytes <= eventBytesMax - envelopeBytesMax) return;
   throw new DormouseError(
     "invalid",
     "event.too-large",
-    `an event must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: agent=${to} bytes=${bytes}`,
+    `what goes to another agent must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: agent=${to} bytes=${bytes}`,
   );
 }
 

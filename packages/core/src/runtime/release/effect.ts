@@ -6,6 +6,7 @@
  *
  * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
  *     aborted, and what it still says is dropped (D6, D7).
+ * E2  Places go round: an agent that has been given one is behind all others who wait, however many effects it asks for.
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
@@ -29,10 +30,18 @@ export interface EffectRun {
   work(): void;
 }
 
+/** @property of - The same for all that share the bound. */
+export interface Bound {
+  readonly of: object;
+  readonly most: number;
+}
+
 export interface EffectsOptions {
   readonly placeOf: (agent: Address) => Partition;
   /** How many run at once on this host. */
   readonly runningMax: number;
+  /** What a call's code bounds by itself: how many of it run at once on this host. */
+  readonly boundOf: (call: EffectCall) => Bound | undefined;
   readonly run: (call: EffectCall, running: EffectRun) => Promise<unknown>;
   readonly ended: (call: EffectCall, result: EffectResult) => void;
   readonly started: (call: EffectCall) => void;
@@ -42,6 +51,7 @@ export interface EffectsOptions {
 
 interface Running {
   readonly call: EffectCall;
+  readonly bound: Bound | undefined;
   readonly controller: AbortController;
   /** Whether it has a place among those that run at once. */
   isStarted: boolean;
@@ -56,7 +66,9 @@ interface Running {
 export class Effects {
   readonly #options: EffectsOptions;
   readonly #byAgent = new Map<Address, Map<string, Running>>();
-  #waiting: Running[] = [];
+  /** By agent, in the order in which they are given places (E2). */
+  readonly #waiting = new Map<Address, Running[]>();
+  readonly #bounded = new Map<object, number>();
   #held: ReadonlySet<Partition> = new Set();
   #running = 0;
   #isStopped = false;
@@ -67,7 +79,9 @@ export class Effects {
   }
 
   get size(): number {
-    return this.#running + this.#waiting.length;
+    let waiting = 0;
+    for (const { length } of this.#waiting.values()) waiting += length;
+    return this.#running + waiting;
   }
 
   /** What is at work, or waits for its turn, and is named by its agent's committed state (E1). */
@@ -87,6 +101,8 @@ export class Effects {
         else if (effect.durable?.rest === "parked") this.#leave(running, address, one);
         else if (effect.durable?.rest !== undefined) this.#drop(running, address, one);
         else if (effect !== one.newest) {
+          // A durable function hears of it in its own time.
+          if (effect.cancelled !== undefined && effect.durable === undefined) one.controller.abort();
           one.newest = effect;
           one.told?.(effect);
         }
@@ -100,8 +116,10 @@ export class Effects {
         this.#byAgent.set(agent, running);
       }
       const controller = new AbortController();
+      const call = { agent, address, effect, signal: controller.signal };
       const one: Running = {
-        call: { agent, address, effect, signal: controller.signal },
+        call,
+        bound: this.#options.boundOf(call),
         controller,
         isStarted: false,
         isEnded: false,
@@ -110,7 +128,9 @@ export class Effects {
         told: undefined,
       };
       running.set(address, one);
-      this.#waiting.push(one);
+      const waiting = this.#waiting.get(agent);
+      if (waiting === undefined) this.#waiting.set(agent, [one]);
+      else waiting.push(one);
     }
     if (running?.size === 0) this.#byAgent.delete(agent);
     this.#wakeEndWaiters();
@@ -148,7 +168,7 @@ export class Effects {
   /** Aborts all and starts no more: the host ends. */
   stop(): void {
     this.#isStopped = true;
-    this.#waiting = [];
+    this.#waiting.clear();
     for (const running of this.#byAgent.values()) for (const { controller } of running.values()) controller.abort();
     this.#byAgent.clear();
   }
@@ -161,7 +181,7 @@ export class Effects {
   /** It waits, and is not aborted: it goes on by another run. */
   #leave(running: Map<string, Running>, address: string, one: Running): void {
     running.delete(address);
-    this.#waiting = this.#waiting.filter((waiting) => waiting !== one);
+    this.#unwait(one);
     one.told = undefined;
     this.#giveBack(one);
   }
@@ -170,13 +190,18 @@ export class Effects {
   #giveBack(one: Running): void {
     if (!one.isStarted || one.isEnded) return;
     one.isEnded = true;
-    if (!one.isResting) this.#running -= 1;
+    if (!one.isResting) this.#count(one, -1);
+  }
+
+  #count({ bound }: Running, change: 1 | -1): void {
+    this.#running += change;
+    if (bound !== undefined) this.#bounded.set(bound.of, (this.#bounded.get(bound.of) ?? 0) + change);
   }
 
   #rest(one: Running, isResting: boolean): void {
     if (one.isEnded || one.isResting === isResting) return;
     one.isResting = isResting;
-    this.#running += isResting ? -1 : 1;
+    this.#count(one, isResting ? -1 : 1);
     if (isResting) this.#start();
   }
 
@@ -184,17 +209,30 @@ export class Effects {
     while (!this.#isStopped && this.#running < this.#options.runningMax) {
       const one = this.#nextWaiting();
       if (one === undefined) return;
-      this.#running += 1;
+      this.#count(one, 1);
       one.isStarted = true;
       void supervise(() => this.#run(one), this.#options.failed);
     }
   }
 
   #nextWaiting(): Running | undefined {
-    const { placeOf } = this.#options;
-    if (this.#held.size === 0) return this.#waiting.shift();
-    const index = this.#waiting.findIndex(({ call }) => !this.#held.has(placeOf(call.agent)));
-    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+    for (const [agent, waiting] of this.#waiting) {
+      if (this.#held.size > 0 && this.#held.has(this.#options.placeOf(agent))) continue;
+      const one = waiting.find(({ bound }) => bound === undefined || (this.#bounded.get(bound.of) ?? 0) < bound.most);
+      if (one === undefined) continue;
+      this.#unwait(one);
+      return one;
+    }
+    return undefined;
+  }
+
+  /** Its agent, if more of it waits, is the last from now on (E2). */
+  #unwait(one: Running): void {
+    const { agent } = one.call;
+    const left = this.#waiting.get(agent)?.filter((waiting) => waiting !== one);
+    if (left === undefined) return;
+    this.#waiting.delete(agent);
+    if (left.length > 0) this.#waiting.set(agent, left);
   }
 
   async #run(one: Running): Promise<void> {

@@ -33,9 +33,9 @@ export interface RoutesOptions {
 
 /**
  * Sets a message down as failed: calls `drop` once, which takes it out of the outbox, in one record with the step that its
- * sender takes of it. Resolves when both are added.
+ * sender takes of it. Resolves when both are added, with `true`; with `false` if that cannot be done here and now.
  */
-export type Undelivered = (lost: Lost, drop: (isWithNext: boolean) => void) => Promise<void>;
+export type Undelivered = (lost: Lost, drop: (isWithNext: boolean) => void) => Promise<boolean>;
 
 export interface Lost {
   readonly app: string;
@@ -113,13 +113,17 @@ export class Routes {
 
   /** What waits now; what comes while it is told is looked for again. */
   async #giveUp(app: string, error: ErrorData): Promise<void> {
-    const { add, state, undelivered } = this.#options;
+    const { add, state, undelivered, world } = this.#options;
     const lost = [...(state.outbox.get(app)?.entries ?? [])];
     for (const [n, envelope] of lost) {
       if (this.#isOver()) return;
-      await undelivered({ app, envelope, error }, (isWithNext) =>
+      const isTold = await undelivered({ app, envelope, error }, (isWithNext) =>
         add({ kind: "sent", to: app, upTo: n }, 32, () => undefined, isWithNext),
       );
+      if (isTold) continue;
+      // What came after it waits with it, for another owner or for the app to be made.
+      await pause(world, retryMs);
+      return;
     }
   }
 

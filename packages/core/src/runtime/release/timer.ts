@@ -6,6 +6,8 @@
  *
  * T1  A wake-up is a hint: an agent that finds nothing due goes back to sleep, so a late or doubled one does no harm.
  *     Replaced ones stay in the heap until they come up, and are dropped then.
+ * T2  The clock is looked at every minute: a wall clock that is set forwards would else hold up what is due by it, and all
+ *     that is armed behind it, by as much as it was set.
  */
 import type { Address } from "../../agent/address.ts";
 import type { Cancel, Clock } from "../../ports/index.ts";
@@ -21,6 +23,8 @@ export interface TimersOptions {
   readonly wake: (agent: Address) => void;
   readonly failed: (error: unknown) => void;
 }
+
+const lookMsMax = 60_000;
 
 export class Timers {
   readonly #options: TimersOptions;
@@ -61,7 +65,7 @@ export class Timers {
     if (top === undefined || (this.#armed !== undefined && this.#armed.due <= top.due)) return;
     this.#armed?.cancel();
     const { clock, failed } = this.#options;
-    const delayMs = Math.max(0, top.due - clock.now());
+    const delayMs = Math.min(lookMsMax, Math.max(0, top.due - clock.now()));
     const fire = (): void => void supervise(() => this.#fire(), failed);
     this.#armed = { due: top.due, cancel: clock.schedule(delayMs, fire) };
   }

@@ -13,6 +13,7 @@ import type { Address, Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
 import type { App } from "../../format/app.ts";
 import { partitionKey } from "../../format/keys.ts";
+import { hasEffectAtWork } from "../../step/state.ts";
 import { type ChainLink, decodePartition, type PartitionObject, type Position } from "../../format/partition.ts";
 import type { Observe } from "../../observe.ts";
 import type { Cancel, Mailbox } from "../../ports/index.ts";
@@ -301,7 +302,7 @@ function decodeIfReadable(bytes: Uint8Array, name: string): PartitionObject | un
 }
 
 function isAtRest({ phase, uncommitted, state }: Activation): boolean {
-  return phase === "ready" && uncommitted === 0 && (state === undefined || Object.keys(state.effects).length === 0);
+  return phase === "ready" && uncommitted === 0 && (state === undefined || !hasEffectAtWork(state));
 }
 
 /** Whether a stream still holds this message, told by its number and timestamp. */
