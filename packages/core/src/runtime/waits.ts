@@ -69,10 +69,9 @@ export interface OpenCallView {
 /** A machine in a state of this tag waits for someone outside. */
 const waitingTag = "waiting";
 
-/** @param registry - Of what the host runs: of another type's machines only the functions are known. */
-export function waitsOf(registry: Registry, agent: Address, state: AgentState): readonly WaitView[] {
+/** @param description - Of the machine's state; `undefined` where this host cannot tell: then only functions' waits are. */
+export function waitsOf(agent: Address, state: AgentState, description: Description | undefined): readonly WaitView[] {
   if (state.status !== "active") return [];
-  const description = describeIfKnown(registry, agent, state);
   return [
     ...functionWaits(agent, state),
     ...(description === undefined ? [] : machineWaits(agent, state, description)),
@@ -106,7 +105,7 @@ function machineWaits(agent: Address, { now }: AgentState, { tags, accepts }: De
 }
 
 /** `undefined` where this host cannot tell: code of another release made the state, or of a type that it does not run. */
-function describeIfKnown(registry: Registry, agent: Address, state: AgentState): Description | undefined {
+export function describeIfKnown(registry: Registry, agent: Address, state: AgentState): Description | undefined {
   const known = registry.find(parseAddress(agent).type, state.path);
   if (known === undefined || newerState(agent, state, known) !== undefined) return undefined;
   try {
