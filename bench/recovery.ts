@@ -1,6 +1,6 @@
 /**
  * How long agents answer nobody when a host is killed, when one is added, and when all are restarted in turn: three hosts
- * on NATS ×3 and S3, all on this machine, under a steady load.
+ * on NATS ×3 and S3, all on this machine, under a steady load. Hosts run what `npm run build` makes.
  */
 import { Random } from "@dormouse/testing";
 import { Cluster } from "../test/cluster/cluster.ts";
@@ -21,7 +21,7 @@ async function gapOf(cluster: Cluster, fault: Fault, random: Random): Promise<nu
 
 async function measure(): Promise<Figure[]> {
   const random = new Random("recovery");
-  const cluster = await Cluster.start({ seed: "recovery", hosts: 3, load, isWitnessed: false });
+  const cluster = await Cluster.start({ seed: "recovery", hosts: 3, load, isWitnessed: false, isBuilt: true });
   try {
     const quiet: number[] = [];
     const killed: number[] = [];

@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly load: Pick<LoadPlan, "lanes" | "everyMs" | "others">;
   /** Whether all writings are seen by the checker of owners, at some cost. */
   readonly isWitnessed: boolean;
+  /** Whether hosts run what `npm run build` makes. Default: the sources. */
+  readonly isBuilt?: boolean;
 }
 
 export const partitions = 32;
@@ -84,22 +86,26 @@ export class Cluster {
   async addHost(): Promise<HostProcess> {
     const name = `host-${this.#all.length + 1}`;
     const { s3 } = this;
-    const host = new HostProcess(name, {
-      NODE_COMPILE_CACHE: join(this.#folder, "cache"),
-      DORMOUSE_AGENTS: new URL("../process/agents.ts", import.meta.url).pathname,
-      DORMOUSE_MAILBOX: this.mailbox,
-      DORMOUSE_STORE: `s3://${s3.bucket}/${prefix}`,
-      DORMOUSE_S3_ENDPOINT: this.#options.isWitnessed ? await this.store.endpointFor(name) : s3.endpoint,
-      DORMOUSE_S3_REGION: s3.region,
-      DORMOUSE_S3_ACCESS_KEY_ID: s3.accessKeyId,
-      DORMOUSE_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-      DORMOUSE_S3_FORCE_PATH_STYLE: "true",
-      DORMOUSE_PARTITIONS: String(partitions),
-      DORMOUSE_NATS_STREAM_BYTES_MAX: "16777216",
-      // Settles and passivates all the time, so that faults meet it there.
-      DORMOUSE_SETTLE_MS: "3000",
-      DORMOUSE_SETTLE_ROUND_MS: "1000",
-    });
+    const host = new HostProcess(
+      name,
+      {
+        NODE_COMPILE_CACHE: join(this.#folder, "cache"),
+        DORMOUSE_AGENTS: new URL("../process/agents.ts", import.meta.url).pathname,
+        DORMOUSE_MAILBOX: this.mailbox,
+        DORMOUSE_STORE: `s3://${s3.bucket}/${prefix}`,
+        DORMOUSE_S3_ENDPOINT: this.#options.isWitnessed ? await this.store.endpointFor(name) : s3.endpoint,
+        DORMOUSE_S3_REGION: s3.region,
+        DORMOUSE_S3_ACCESS_KEY_ID: s3.accessKeyId,
+        DORMOUSE_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        DORMOUSE_S3_FORCE_PATH_STYLE: "true",
+        DORMOUSE_PARTITIONS: String(partitions),
+        DORMOUSE_NATS_STREAM_BYTES_MAX: "16777216",
+        // Settles and passivates all the time, so that faults meet it there.
+        DORMOUSE_SETTLE_MS: "3000",
+        DORMOUSE_SETTLE_ROUND_MS: "1000",
+      },
+      this.#options.isBuilt ?? false,
+    );
     this.#all.push(host);
     this.#hosts.push(host);
     return host;

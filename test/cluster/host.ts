@@ -1,3 +1,5 @@
-/** A host process as operators run it, that ends with whoever started it: its standard input is a pipe from there. */
+/** A host process as operators run it, that ends with whoever started it: its standard input is a pipe from there. Its main module is named on the line. */
 process.stdin.once("end", () => process.exit(1)).resume();
-await import("../../services/host/src/main.ts");
+const [, , main = ""] = process.argv;
+process.argv.splice(2, 1);
+await import(main);

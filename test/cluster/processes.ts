@@ -16,9 +16,16 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 const errorsKeptMax = 20;
 const statusMsMax = 1_000;
 
-function start(program: string, line: readonly string[], environment: Readonly<Record<string, string>>): Child {
+const fromSource = ["--conditions=@dormouse/source"];
+
+function start(
+  program: string,
+  line: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[] = fromSource,
+): Child {
   const path = new URL(program, import.meta.url).pathname;
-  const child = spawn(process.execPath, ["--conditions=@dormouse/source", path, ...line], {
+  const child = spawn(process.execPath, [...flags, path, ...line], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { PATH: process.env["PATH"], ...environment },
   });
@@ -41,13 +48,12 @@ export class HostProcess {
   #stderr = "";
   #isExpectedToEnd = false;
 
-  constructor(name: string, environment: Readonly<Record<string, string>>) {
+  /** @param isBuilt - As operators run it, from what `npm run build` makes; else from the sources. */
+  constructor(name: string, environment: Readonly<Record<string, string>>, isBuilt: boolean) {
     this.name = name;
-    this.#child = start("host.ts", [], {
-      ...environment,
-      DORMOUSE_NAME: name,
-      DORMOUSE_HEALTH_LISTEN: "127.0.0.1:0",
-    });
+    const main = isBuilt ? "../../services/host/dist/main.js" : "../../services/host/src/main.ts";
+    const its = { ...environment, DORMOUSE_NAME: name, DORMOUSE_HEALTH_LISTEN: "127.0.0.1:0" };
+    this.#child = start("host.ts", [main], its, isBuilt ? [] : fromSource);
     this.#child.stderr.on("data", (chunk) => (this.#stderr += String(chunk)));
     this.#closed = once(this.#child, "close");
     this.#health.promise.catch(() => undefined);
