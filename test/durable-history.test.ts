@@ -152,3 +152,31 @@ test("a function that is stuck, goes on, or begins anew is told so", async () =>
     { place: 2, what: "began" },
   ]);
 });
+
+test("a call that waits for another agent names it, and an agent that was cancelled tells until when it has time", async () => {
+  const child = agent("child", { run: durable(async ({ receive }: DurableContext<string>) => receive("end")) });
+  const parent = agent("parent", {
+    run: durable(
+      async ({ spawn, sleep }) => {
+        await spawn(child, "task").catch(() => undefined);
+        await sleep("1h").catch(() => undefined);
+        return sleep("1h");
+      },
+      { cancelTimeout: "5m" },
+    ),
+  });
+  await using runtime = await testRuntime({ agents: [parent, child] });
+  const ref = runtime.client.agent(parent, "p1");
+  await ref.start();
+  await runtime.quiesce();
+  const [effect] = (await ref.read())?.effects ?? [];
+  const spawned = { kind: "spawn", name: "child", to: expect.stringMatching(/^child\/~/) };
+  expect(effect?.durable?.open).toMatchObject([spawned]);
+  await ref.cancel();
+  await runtime.quiesce();
+  expect((await ref.read())?.effects).toMatchObject([{ cancelled: begunAt + 300_000 }]);
+  expect((await callsOf(ref.history())).slice(0, 2)).toMatchObject([
+    { ...spawned, what: "began" },
+    { ...spawned, what: "ended", result: { ok: false, error: { code: "agent.cancelled" } } },
+  ]);
+});

@@ -2,14 +2,14 @@
  * Goal: a person or a webhook answers a wait by its name or its token, and is told what came of it.
  * Method: durable functions on a world in memory; each response is made through the client.
  */
-import { agent, durable, type DurableContext } from "@dormouse/sdk";
+import { agent, durable, type DurableContext, type ReceiveOptions } from "@dormouse/sdk";
 import { testRuntime, type TestRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
 import { createMachine, setup } from "xstate";
 import { z } from "zod";
 
 /** Waits for one value and keeps going for a while, so that its agent is there when others respond too. */
-function approval(schema?: z.ZodType) {
+function approval(schema?: ReceiveOptions["schema"]) {
   const tokens: string[] = [];
   const definition = agent("approval", {
     run: durable(async ({ receive, sleep }: DurableContext) => {
@@ -206,4 +206,46 @@ test("a machine's functions are responded to by token, each its own", async () =
   await runtime.client.respond(tokens.get("two") ?? "", "yes");
   await runtime.quiesce();
   expect((await ref.read())?.value).toEqual({ one: "asks", two: "done" });
+});
+
+test.for([
+  { what: "a value that is taken", value: 1, outcome: "accepted" },
+  { what: "a value that is refused", value: "no", outcome: "receive.refused" },
+])("who responds with $what over a crash hears the outcome, once it is known", async ({ value, outcome }) => {
+  let looks = 0;
+  const isLooking = Promise.withResolvers<void>();
+  // The first look is cut off with its host.
+  const validate = async (given: unknown) => {
+    looks += 1;
+    isLooking.resolve();
+    if (looks === 1) await new Promise(() => undefined);
+    return typeof given === "number" ? { value: given } : { issues: [{ message: "no number" }] };
+  };
+  const schema = { "~standard": { version: 1, vendor: "test", validate } } as const;
+  const { definition, tokens } = approval(schema);
+  await using runtime = await testRuntime({ agents: [definition] });
+  const ref = await begin(runtime, definition);
+  const answered = refusal(runtime.client.respond(tokens[0] ?? "", value));
+  await isLooking.promise;
+  await runtime.crash();
+  await runtime.quiesce();
+  expect(await answered).toBe(outcome);
+  expect(looks).toBe(2);
+  await ref.terminate();
+});
+
+test("a response under an idempotency key is received once", async () => {
+  const twice = agent("twice", {
+    run: durable(async ({ receive }) => [await receive("go"), await receive("go")]),
+  });
+  await using runtime = await testRuntime({ agents: [twice] });
+  const ref = runtime.client.agent(twice, "t1");
+  await ref.start();
+  await ref.respond("go", 1, { idempotencyKey: "one" });
+  await ref.respond("go", 1, { idempotencyKey: "one" });
+  await runtime.quiesce();
+  expect((await ref.read())?.waits).toHaveLength(1);
+  await ref.respond("go", 2, { idempotencyKey: "two" });
+  await runtime.quiesce();
+  await expect(ref.result()).resolves.toEqual([1, 2]);
 });

@@ -190,6 +190,7 @@ function nameOf({ kind, name, to }: CallView): string {
   if (kind === "sleep") return "sleep";
   const whom = to === undefined ? "" : ` ${kind === "send" ? "to " : ""}${oneLine(to)}`;
   if (kind === "ask") return `ask${whom} ${oneLine(name)}`;
+  if (kind === "spawn") return `spawn${to === undefined ? ` ${oneLine(name)}` : whom}`;
   return `${kind === "run" || kind === "function" ? "" : `${kind} `}${oneLine(name)}${whom}`;
 }
 

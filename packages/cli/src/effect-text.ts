@@ -11,8 +11,9 @@ export function effectLines(output: Output, effects: readonly EffectView[]): rea
   return firstOf(effects, (effect) => linesOf(output, effect));
 }
 
-function linesOf(output: Output, { src, input, attempt, durable }: EffectView): readonly string[] {
-  const name = `${oneLine(src)}${input === undefined ? "" : ` ${brief(input)}`}`;
+function linesOf(output: Output, { src, input, attempt, cancelled, durable }: EffectView): readonly string[] {
+  const end = cancelled === undefined ? "" : `, cancelled, ends by ${new Date(cancelled).toISOString()}`;
+  const name = `${oneLine(src)}${input === undefined ? "" : ` ${brief(input)}`}${end}`;
   if (durable === undefined) return [`${name}${attempt === 1 ? "" : `, attempt ${attempt}`}`];
   const { status, error, checkpointCount, open } = durable;
   const calls = checkpointCount === 1 ? "1 call is recorded" : `${checkpointCount} calls are recorded`;
@@ -29,7 +30,9 @@ function openText({ kind, name, due, attempts, error, to, question }: OpenCallVi
     const why = error === undefined ? "" : `: ${errorText(error)}`;
     return `${oneLine(name)}, again ${at === undefined ? "now" : `at ${at}`} after attempt ${attempts} failed${why}`;
   }
-  const what = kind === "sleep" ? kind : `${kind} ${to === undefined ? "" : `${oneLine(to)} `}${oneLine(name)}`;
+  const whom = to === undefined ? "" : ` ${oneLine(to)}`;
+  // A child's address begins with its type.
+  const what = `${kind}${whom}${kind === "sleep" || kind === "spawn" ? "" : ` ${oneLine(name)}`}`;
   return `${what}${at === undefined ? "" : ` until ${at}`}${question === undefined ? "" : `: ${brief(question)}`}`;
 }
 

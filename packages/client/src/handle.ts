@@ -469,7 +469,6 @@ export function askLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): 
   return { signal, timeoutMs, ...(until === undefined ? {} : { until }) };
 }
 
-/** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
 function aheadOf({ delay, at }: SendAhead): { readonly delayMs?: number; readonly due?: number } {
   if (delay !== undefined && at !== undefined) throw optionError("send takes delay or at, not both", at);
   if (delay !== undefined) return { delayMs: checkDate(parseDuration(delay), delay) };
@@ -484,6 +483,7 @@ function checkDate(ms: number, given: unknown): number {
   throw optionError("what is sent ahead is due at a date of the calendar", given);
 }
 
+/** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
 function eventBody(definition: AnyAgentDefinition | undefined, address: Address, event: EventData): Body {
   checkUserKey(parseAddress(address).key);
   const given: unknown = event;

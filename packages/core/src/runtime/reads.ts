@@ -1,7 +1,8 @@
 /** What the owner tells of its agents on request, over the channel: committed state and history only. */
 import { type Address, parseAddress, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
-import { historyStepsMax } from "../agent/limits.ts";
+import { historyBytesMax, historyStepsMax } from "../agent/limits.ts";
+import { bytesAtMost } from "../format/codec/size.ts";
 import type { App } from "../format/app.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
 import { agentOfHead, agentsPrefix, headKey } from "../format/keys.ts";
@@ -14,8 +15,16 @@ import { readHistory } from "./history.ts";
 import { insist, type World } from "./insist.ts";
 import { readSubject } from "./release/reply.ts";
 import { foldRun, readRun } from "./run.ts";
-import { viewStep } from "./step-view.ts";
-import { effectViews, type EffectView, stuckError, waitCount, waitsOf, type WaitView } from "./waits.ts";
+import { type StepView, viewStep } from "./step-view.ts";
+import {
+  describeIfKnown,
+  effectViews,
+  type EffectView,
+  stuckError,
+  waitCount,
+  waitsOf,
+  type WaitView,
+} from "./waits.ts";
 
 export type ReadRequest =
   /** `atLeast`: the number of a step that the asker knows to be committed. */
@@ -170,13 +179,20 @@ async function tell(
       });
     case "history": {
       const { agent, from, to } = request;
-      const range = { from, to, count: historyStepsMax };
       const remembered = await withAgent(readable, agent, (activation) => {
         // Of few agents a history is read: the others do without.
         const chapters = (activation.chapters ??= new Map());
         return { settled: activation.settled, steps: [...activation.steps], chapters };
       });
-      return (await readHistory(world, parseAddress(agent).address, remembered, range)).map(viewStep);
+      const views: StepView[] = [];
+      let bytes = 0;
+      await readHistory(world, parseAddress(agent).address, remembered, { from, to }, (past) => {
+        const view = viewStep(past);
+        views.push(view);
+        bytes += bytesAtMost(view, historyBytesMax);
+        return views.length < historyStepsMax && bytes < historyBytesMax;
+      });
+      return views;
     }
     case "list":
       return list(app, world, readable, request.type, request.after);
@@ -248,7 +264,8 @@ async function listWaits(
         const agent = agentOfHead(name);
         if (agent === undefined || partitionOf(agent, app.partitions) !== readable.partition) return [];
         const state = await committedState(world, agent, active.get(agent));
-        return state instanceof DormouseError || state === undefined ? [] : waitsOf(registry, agent, state);
+        if (state instanceof DormouseError || state === undefined) return [];
+        return waitsOf(agent, state, describeIfKnown(registry, agent, state));
       }),
     );
     waits.push(...found.flat());
@@ -320,8 +337,9 @@ function viewState(registry: Registry, agent: Address, state: AgentState): State
   }
   const newer = newerState(agent, state, known);
   if (newer !== undefined) throw newer;
-  const { value, context, tags, output, error } = describe(decode(known.machine, state.machine));
+  const description = describe(decode(known.machine, state.machine));
+  const { value, context, tags, output, error } = description;
   const { status, seq, errorCount } = state;
-  const underWay = { effects: effectViews(state), waits: waitsOf(registry, agent, state) };
+  const underWay = { effects: effectViews(state), waits: waitsOf(agent, state, description) };
   return { status, seq, value, context, tags: [...tags], output, error, errorCount, ...underWay };
 }

@@ -5,6 +5,7 @@ import type { HistoryStep } from "../format/head.ts";
 import type { CallNote, Cause } from "../format/record.ts";
 import type { AgentState, CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../step/state.ts";
 import type { PastStep } from "./history.ts";
+import { otherAgent } from "./waits.ts";
 
 /** A step of the past, as a client gets it. */
 export interface StepView {
@@ -64,7 +65,7 @@ export interface CallView {
   readonly input?: unknown;
   /** Tokens and cost, where the result has a field `usage`. */
   readonly usage?: unknown;
-  /** The agent that was sent to or asked. */
+  /** The agent that was sent to, asked or spawned. */
   readonly to?: string;
   readonly question?: string;
 }
@@ -150,7 +151,7 @@ function endOf(
   notes: readonly CallNote[],
 ): Change {
   const note = notes.find((one) => one.place === place && (one.what === "ended" || one.what === "send"));
-  const to = note?.to ?? (open?.kind === "ask" ? open.to : undefined);
+  const to = note?.to ?? otherAgent(open);
   return {
     place,
     kind,
@@ -168,6 +169,7 @@ function endOf(
 /** A call that waits from now on; `undefined` of one that did before, or whose next attempt may begin. */
 function waitOf(place: number, call: OpenCall, before: OpenCall | undefined): Change | undefined {
   const { name, since: startedAt, due } = call;
+  const to = otherAgent(call);
   if (call.kind === "run") {
     const { attempts: attempt, error } = call;
     if (due === undefined) return undefined;
@@ -181,7 +183,7 @@ function waitOf(place: number, call: OpenCall, before: OpenCall | undefined): Ch
     what: "began",
     startedAt,
     ...(due === undefined ? {} : { due }),
-    ...(call.kind === "ask" ? { to: call.to } : {}),
+    ...(to === undefined ? {} : { to }),
     ...(call.kind === "receive" && call.question !== undefined ? { question: call.question } : {}),
   };
 }

@@ -31,6 +31,8 @@ export interface EffectView {
   readonly input: unknown;
   /** From 1 on; of a durable function, each run over its checkpoints is one. */
   readonly attempt: number;
+  /** When it is ended at the latest, in milliseconds since 1970, where its agent was cancelled. */
+  readonly cancelled: number | undefined;
   /** Of a durable function. */
   readonly durable: DurableView | undefined;
 }
@@ -59,7 +61,7 @@ export interface OpenCallView {
   /** Attempts that failed, and the last one's error. */
   readonly attempts: number;
   readonly error: ErrorData | undefined;
-  /** The agent that was asked. */
+  /** The agent that was asked, or spawned. */
   readonly to: string | undefined;
   readonly question: string | undefined;
 }
@@ -67,10 +69,9 @@ export interface OpenCallView {
 /** A machine in a state of this tag waits for someone outside. */
 const waitingTag = "waiting";
 
-/** @param registry - Of what the host runs: of another type's machines only the functions are known. */
-export function waitsOf(registry: Registry, agent: Address, state: AgentState): readonly WaitView[] {
+/** @param description - Of the machine's state; `undefined` where this host cannot tell: then only functions' waits are. */
+export function waitsOf(agent: Address, state: AgentState, description: Description | undefined): readonly WaitView[] {
   if (state.status !== "active") return [];
-  const description = describeIfKnown(registry, agent, state);
   return [
     ...functionWaits(agent, state),
     ...(description === undefined ? [] : machineWaits(agent, state, description)),
@@ -104,7 +105,7 @@ function machineWaits(agent: Address, { now }: AgentState, { tags, accepts }: De
 }
 
 /** `undefined` where this host cannot tell: code of another release made the state, or of a type that it does not run. */
-function describeIfKnown(registry: Registry, agent: Address, state: AgentState): Description | undefined {
+export function describeIfKnown(registry: Registry, agent: Address, state: AgentState): Description | undefined {
   const known = registry.find(parseAddress(agent).type, state.path);
   if (known === undefined || newerState(agent, state, known) !== undefined) return undefined;
   try {
@@ -127,8 +128,9 @@ export function stuckError({ effects }: AgentState): ErrorData | undefined {
 }
 
 export function effectViews({ effects }: AgentState): readonly EffectView[] {
-  return Object.entries(effects).map(([address, { src, input, attempt, durable }]: [string, Effect]) => {
-    return { address, src, input, attempt, durable: durable === undefined ? undefined : durableView(durable) };
+  return Object.entries(effects).map(([address, { src, input, attempt, cancelled, durable }]: [string, Effect]) => {
+    const view = durable === undefined ? undefined : durableView(durable);
+    return { address, src, input, attempt, cancelled, durable: view };
   });
 }
 
@@ -147,7 +149,13 @@ function openCallView(place: number, call: OpenCall): OpenCallView {
     due: call.due,
     attempts: call.kind === "run" ? call.attempts : 0,
     error: call.kind === "run" ? call.error : undefined,
-    to: call.kind === "ask" ? call.to : undefined,
+    to: otherAgent(call),
     question: call.kind === "receive" ? call.question : undefined,
   };
+}
+
+/** The agent that a call waits for. */
+export function otherAgent(call: OpenCall | undefined): string | undefined {
+  if (call?.kind === "ask") return call.to;
+  return call?.kind === "spawn" ? call.child : undefined;
 }
