@@ -57,10 +57,13 @@ interface Progress {
 
 export const toldSuffix = "!told";
 const turnsPerRound = 5;
+/** What is archived is looked at again in each step. */
+const decisionsMax = 300;
 
 export function permit(random: Random): Workload {
   /** What marked calls gave, by what they were for. */
   const receipts = new Map<string, string[]>();
+  let drawn = 0;
   const clerk = agent("clerk", {
     passivateAfter: random.pick(passivateAfters),
     machine: setup({ types: {} as { context: Clerk; events: Ask<Decide, Told> } }).createMachine({
@@ -111,9 +114,11 @@ export function permit(random: Random): Workload {
     actors: (outside) => ({ permit: { run: permitFunction(outside, receipts, archive) } }),
     draw: (draws) => {
       const key = draws.pick(keys);
-      if (draws.chance(0.05)) return { verb: "read", agent: clerk, key: `of-${key}`, event: { type: "read" } };
-      const ms = [draws.skewed(1, 300), draws.skewed(1, 300), draws.pick([0, 0, 500, 2_000])];
-      const event = { type: "decide", permit: key, ms, fails: draws.pick([0, 0, 0, 1]), isBad: draws.chance(0.1) };
+      if (drawn === decisionsMax || draws.chance(0.5))
+        return { verb: "read", agent: clerk, key: `of-${key}`, event: { type: "read" } };
+      drawn += 1;
+      const ms = [draws.skewed(1, 200), draws.skewed(1, 200), draws.chance(0.1) ? 500 : 0];
+      const event = { type: "decide", permit: key, ms, fails: draws.chance(0.1) ? 1 : 0, isBad: draws.chance(0.1) };
       return { verb: draws.chance(0.5) ? "ask" : "send", agent: clerk, key: `of-${key}`, event };
     },
     check: (contexts) =>
@@ -167,7 +172,7 @@ async function stamp(
   { name, of, ms, fails }: Stamp,
 ): Promise<string> {
   const effect = `permit ${of} ${name}`;
-  const retry = { maxAttempts: 5, initialInterval: "1s", jitter: 0 } as const;
+  const retry = { maxAttempts: 5, initialInterval: "300ms", jitter: 0 } as const;
   const given = await run(
     name,
     async ({ idempotencyKey, attempt }) => {
