@@ -36,6 +36,7 @@ test("it has what a program needs, and no second way to start a host", () => {
     "agent",
     "checkpoint",
     "connect",
+    "currentCall",
     "durable",
     "loadAgents",
     "message",
