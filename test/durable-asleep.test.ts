@@ -11,7 +11,7 @@ import { expect, test } from "vitest";
 
 const count = 10_000;
 
-test("ten thousand functions wait for a week, and all are answered after a restart", async () => {
+test("ten thousand functions wait for a week, and all are answered after a restart", { timeout: 180_000 }, async () => {
   let begun = 0;
   const patient = agent("patient", {
     run: durable(async ({ receive, run }) => {
@@ -38,7 +38,7 @@ test("an agent whose function waits leaves memory, and goes on when the wait end
   const client = makeClient({ app: host.app, ports });
   const ref = client.agent(waiting, "w1");
   await ref.start();
-  await expect.poll(() => host.passivateAll()).toBe(1);
+  await expect.poll(() => host.passivateAll(), { timeout: 20_000 }).toBe(1);
   expect(host.activity()).toMatchObject({ agents: 0, effects: 0 });
   await ref.send({ type: "answer", value: 7 });
   await expect(ref.result()).resolves.toBe(7);

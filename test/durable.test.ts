@@ -2,7 +2,17 @@
  * Goal: a marked call that finished is never done again, and a wait holds no process (D6, D7).
  * Method: durable functions on a world in memory, with crashes; bodies count how often they ran.
  */
-import { agent, type Ask, checkpoint, durable, type DurableContext, reply, TerminalError } from "@dormouse/sdk";
+import {
+  agent,
+  type Ask,
+  checkpoint,
+  currentCall,
+  durable,
+  type DurableContext,
+  reply,
+  replyTo,
+  TerminalError,
+} from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
 import { assign, setup } from "xstate";
@@ -173,6 +183,44 @@ test("a marked function is recorded wherever it is called inside a durable funct
   expect(ran).toEqual({ deep: 3, outer: 1 });
 });
 
+function untilAborted(): Promise<void> {
+  return new Promise((_, reject) => {
+    currentCall()?.signal.addEventListener("abort", () => reject(new Error("aborted")));
+  });
+}
+
+test("a marked function knows the attempt under way: one key for all, and a signal that ends with its time", async () => {
+  const seen: unknown[] = [];
+  const gate = Promise.withResolvers<void>();
+  const pay = checkpoint("pay", async () => {
+    seen.push(currentCall()?.idempotencyKey);
+    if (seen.length === 2) await gate.promise;
+  });
+  const hangBriefly = checkpoint("hang", untilAborted, { retry: { timeout: "1m", maxAttempts: 1 } });
+  const paying = agent("paying", {
+    run: durable(async ({ run }) => {
+      await pay();
+      const between = currentCall();
+      await run("twice", () => Promise.all([pay(), pay()]));
+      const hung = await hangBriefly().catch((error: unknown) => (error as { readonly code: string }).code);
+      return { between, hung };
+    }),
+  });
+  await pay();
+  expect(seen).toEqual([undefined]);
+  await using runtime = await testRuntime({ agents: [paying] });
+  const ref = runtime.client.agent(paying, "p1");
+  await ref.start();
+  await expect.poll(() => seen.length).toBe(2);
+  await runtime.crash();
+  await runtime.advance("2m");
+  await expect(ref.result()).resolves.toEqual({ between: undefined, hung: "effect.timeout" });
+  const [, first, ...rest] = seen;
+  expect(first).toEqual(expect.any(String));
+  expect(rest).toEqual([first, rest[1], rest[1]]);
+  expect(new Set(rest).size).toBe(2);
+});
+
 test("code that no longer fits its record is stuck, and goes on when it is mended and resumed", async () => {
   let isMended = true;
   const changing = agent("changing", {
@@ -318,6 +366,55 @@ test("a machine that has nothing under way and takes no cancel refuses it", asyn
   const ref = runtime.client.agent(counting, "c1");
   await ref.start();
   await expect(ref.cancel()).rejects.toMatchObject({ kind: "conflict", code: "event.not-taken" });
+});
+
+test("a machine that does not take an ask refuses it, also while a durable function of its own is under way", async () => {
+  const gate = Promise.withResolvers<void>();
+  const chatting = agent("chatting", {
+    machine: setup({
+      types: {} as { events: Ask<{ type: "say" }, string> },
+      actors: { turn: durable(async ({ run }) => run("work", () => gate.promise)) },
+    }).createMachine({
+      initial: "listening",
+      states: {
+        listening: { on: { say: "answering" } },
+        answering: { invoke: { src: "turn", onDone: { target: "listening", actions: replyTo("say", () => "done") } } },
+      },
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [chatting] });
+  const ref = runtime.client.agent(chatting, "c1");
+  const first = ref.ask({ type: "say" });
+  await expect(ref.ask({ type: "say" })).rejects.toMatchObject({ kind: "conflict", code: "event.not-taken" });
+  gate.resolve();
+  await expect(first).resolves.toBe("done");
+});
+
+test("a token that a marked call hands out names a wait that is durable, also when the host dies at once", async () => {
+  const { ran, count } = counter();
+  const handedOut = Promise.withResolvers<string>();
+  const gate = Promise.withResolvers<void>();
+  const asking = agent("asking", {
+    run: durable(async ({ receive, run }) => {
+      const answer = receive("answer");
+      await run("mail", async () => {
+        handedOut.resolve(answer.token);
+        if (count("mail", ran["mail"] === undefined)) await gate.promise;
+      });
+      return answer;
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [asking] });
+  const ref = runtime.client.agent(asking, "a1");
+  const answer = async (): Promise<void> => {
+    const token = await handedOut.promise;
+    await Promise.all([runtime.crash(), runtime.client.respond(token, 7)]);
+  };
+  const answered = answer();
+  await ref.start();
+  await answered;
+  await expect(ref.result()).resolves.toBe(7);
+  expect(ran).toEqual({ mail: 2 });
 });
 
 test("an event that is sent ahead is taken when it is due, unless it is taken back", async () => {

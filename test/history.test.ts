@@ -28,6 +28,8 @@ interface Life {
   readonly client: Client;
   /** How many objects of agents were read. */
   readonly reads: () => number;
+  /** Bytes of the largest answer to a read. */
+  readonly largestAnswer: () => number;
 }
 
 async function start(): Promise<Life> {
@@ -38,10 +40,24 @@ async function start(): Promise<Life> {
     if (name.startsWith("agents/")) reads += 1;
     return opened.store.get(name);
   };
+  let largest = 0;
+  const request: typeof opened.channel.request = async (...asked) => {
+    const answer = await opened.channel.request(...asked);
+    largest = Math.max(largest, answer.length);
+    return answer;
+  };
+  const { channel } = opened;
+  const watched = { subscribe: channel.subscribe.bind(channel), request };
   const ports = { ...opened, store: { ...opened.store, get } };
   const incarnation = await startIncarnation({ agents: [diary], ports, partitions: 1 });
   started.push(incarnation);
-  return { world, incarnation, client: makeClient({ app: incarnation.app, ports }), reads: () => reads };
+  return {
+    world,
+    incarnation,
+    client: makeClient({ app: incarnation.app, ports: { ...ports, channel: watched } }),
+    reads: () => reads,
+    largestAnswer: () => largest,
+  };
 }
 
 /** Not to be compressed. */
@@ -114,4 +130,15 @@ test("the history of a removed agent's next life begins with that life", async (
   await mine.start();
   const steps = await Array.fromAsync(mine.history());
   expect(steps.map(({ cause, context }) => ({ cause, context }))).toEqual([{ cause: "start", context: { count: 0 } }]);
+});
+
+test("a history of large steps comes in parts that a channel can carry", async () => {
+  const life = await start();
+  const mine = life.client.agent(diary, "mine");
+  const large = "x".repeat(900_000);
+  for (let n = 1; n <= 40; n += 1) await mine.send({ type: "note", text: large });
+  await mine.waitFor(({ context }) => context.count === 40);
+  const steps = await Array.fromAsync(mine.history());
+  expect(steps.map(({ seq }) => seq)).toEqual(Array.from({ length: 41 }, (_, index) => index + 1));
+  expect(life.largestAnswer()).toBeLessThan(10_000_000);
 });

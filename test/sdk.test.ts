@@ -36,6 +36,7 @@ test("it has what a program needs, and no second way to start a host", () => {
     "agent",
     "checkpoint",
     "connect",
+    "currentCall",
     "durable",
     "loadAgents",
     "message",
@@ -52,7 +53,7 @@ test("operators have an entry of their own", () => {
   const operating = ["checkStore", "connectOperator", "createApp"];
   const options = ["defined", "environmentSource", "flagOf", "makeOption", "makeSecret", "namesOf", "optionFileError"];
   const more = ["optionValueError", "partitionsOption", "placeOptions", "placesOf", "readOptionFile", "readOptions"];
-  const last = ["readValue", "textKind", "variableOf", "wantedOf"];
+  const last = ["readValue", "secretOnLine", "textKind", "variableOf", "wantedOf"];
   expect(Object.keys(operate).toSorted()).toEqual([...operating, ...options, ...more, ...last].toSorted());
 });
 

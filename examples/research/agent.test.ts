@@ -1,21 +1,18 @@
 /**
  * What a person's answer comes to, and what the agent does up to there.
  *
- * Method: the agent's real effects on a small folder, in a runtime in memory that is read back after every step.
+ * Method: the agent's real tools on a small folder, in a runtime in memory that is read back after every step.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AgentRef } from "@dormouse/sdk";
 import { testRuntime, type TestRuntime } from "@dormouse/testing";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { research } from "./agent.ts";
-import { readWitness } from "./witness.ts";
+import { openWitness, readWitness } from "./witness.ts";
 
 const documents = { "README.md": "# Mice\n\nA dormouse sleeps where a dormouse can.\n", "notes.txt": "Nothing yet.\n" };
-/** To list, to read and extract two documents, to relate, to draft. */
-const effectsBeforeApproval = 7;
-
 let place: string;
 let runtime: TestRuntime;
 let agent: AgentRef<typeof research>;
@@ -24,8 +21,7 @@ const inPlace = (name: string): string => join(place, name);
 const witnessed = (): string[] => readWitness(inPlace("witness.log")).map(({ what, name }) => `${what} ${name}`);
 
 async function begin(): Promise<void> {
-  const [folder, reportPath, witnessPath] = ["documents", "out/report.md", "witness.log"].map(inPlace);
-  await agent.start({ folder: folder ?? "", reportPath: reportPath ?? "", witnessPath: witnessPath ?? "" });
+  await agent.start({ folder: inPlace("documents"), reportPath: inPlace("out/report.md") });
   await runtime.quiesce();
 }
 
@@ -33,6 +29,7 @@ beforeEach(async () => {
   place = mkdtempSync(join(tmpdir(), "dormouse-research-"));
   mkdirSync(inPlace("documents"));
   for (const [name, text] of Object.entries(documents)) writeFileSync(inPlace(`documents/${name}`), text);
+  openWitness(inPlace("witness.log"));
   runtime = await testRuntime({ agents: [research], restoreEveryStep: true });
   agent = runtime.client.agent(research, "mice");
 });
@@ -45,10 +42,10 @@ test("it reads document by document, then waits for as long as it takes, with no
   await begin();
   await runtime.advance("365d");
   const state = await agent.read();
-  expect(state).toMatchObject({ value: "awaitingApproval", context: { effectsDone: effectsBeforeApproval } });
+  expect(state?.value).toBe("awaitingApproval");
   expect(state?.tags).toEqual(new Set(["waiting"]));
   expect(existsSync(inPlace("out"))).toBe(false);
-  const names = ["list", "read", "extract", "read", "extract", "cross-reference", "draft"];
+  const names = ["list", "read", "extract", "read", "extract", "relate", "draft"];
   expect(witnessed()).toEqual(names.flatMap((name) => [`start ${name}`, `end ${name}`]));
 });
 
@@ -74,11 +71,7 @@ test("a rejection ends it, and nothing is published, also not by an approval tha
 });
 
 test("an answer that comes before the report is drafted is not taken for one", async () => {
-  await agent.start({
-    folder: inPlace("documents"),
-    reportPath: inPlace("out/report.md"),
-    witnessPath: inPlace("witness.log"),
-  });
+  await agent.start({ folder: inPlace("documents"), reportPath: inPlace("out/report.md") });
   await agent.send({ type: "approve", by: "Ada" });
   await runtime.quiesce();
   expect((await agent.read())?.value).toBe("awaitingApproval");
@@ -99,12 +92,33 @@ test("a folder without documents ends it with an error that says so", async () =
   await expect(agent.result()).rejects.toThrow("no Markdown or text file");
 });
 
+test("a crash in the middle of a call does that call again, and none of those before", async () => {
+  vi.stubEnv("RESEARCH_HOLD", "7");
+  await agent.start({ folder: inPlace("documents"), reportPath: inPlace("out/report.md") });
+  await expect.poll(witnessed).toContain("start draft");
+  vi.unstubAllEnvs();
+  await runtime.crash();
+  await runtime.quiesce();
+  expect((await agent.read())?.value).toBe("awaitingApproval");
+  const starts = readWitness(inPlace("witness.log")).filter(({ what }) => what === "start");
+  expect(starts.map(({ number, name }) => `${number} ${name}`)).toEqual([
+    "1 list",
+    "2 read",
+    "3 extract",
+    "4 read",
+    "5 extract",
+    "6 relate",
+    "7 draft",
+    "7 draft",
+  ]);
+});
+
 test("of very many documents the first are read, and the report says how many are left", async () => {
   for (let index = 0; index < 60; index += 1) writeFileSync(inPlace(`documents/note-${index}.md`), "# A note\n");
   await begin();
-  const state = await agent.read();
-  expect(state?.context).toMatchObject({ leftOut: 22, effectsDone: 83 });
-  expect(state?.context.documents[0]).toBe("README.md");
-  expect(state?.context.report).toContain("A report on 40 documents");
-  expect(state?.context.report).toContain("The folder has 22 more, which were not read.");
+  const { report } = (await agent.read())?.context ?? {};
+  expect(witnessed().filter((line) => line === "end read")).toHaveLength(4);
+  expect(report).toContain("`README.md`");
+  expect(report).toContain("A report on 4 documents");
+  expect(report).toContain("The folder has 58 more, which were not read.");
 });

@@ -1,30 +1,33 @@
 /** The agent `research`: reads a folder's documents one by one, drafts a report, and publishes it when a person agrees. */
 import { basename } from "node:path";
-import { agent } from "@dormouse/sdk";
+import { agent, durable, type DurableContext } from "@dormouse/sdk";
 import { assign, setup } from "xstate";
-import { type Call, draft, extractOne, list, publish, read, relate } from "./effects.ts";
-import type { CrossReferences, Extract, SourceDocument } from "./extract.ts";
+import type { Extract } from "./extract.ts";
+import { draft, extract, list, publish, read, relate } from "./tools.ts";
 
 /** What the agent begins with; absolute paths. */
 interface ResearchInput {
   readonly folder: string;
   readonly reportPath: string;
-  readonly witnessPath: string;
 }
 
+/** Plain code around calls that are marked: after a crash it runs from the top, and is given what they gave. */
+const write = durable(async ({ input: { folder } }: DurableContext<{ folder: string }>) => {
+  const { paths, leftOut } = await list(folder);
+  const extracts: Extract[] = [];
+  for (const path of paths) {
+    const document = await read(folder, path);
+    extracts.push(await extract(document));
+  }
+  const references = await relate(extracts);
+  return draft({ about: basename(folder), extracts, references, leftOut });
+});
+
+const save = durable(({ input }: DurableContext<{ path: string; report: string }>) =>
+  publish(input.path, input.report),
+);
+
 interface ResearchContext extends ResearchInput {
-  /** How many effects have ended. */
-  readonly effectsDone: number;
-  /** Paths within the folder. */
-  readonly documents: readonly string[];
-  /** How many more there are in the folder. */
-  readonly leftOut: number;
-  /** The index of the document at hand. */
-  readonly next: number;
-  /** Read and not yet extracted. */
-  readonly document: SourceDocument | null;
-  readonly extracts: readonly Extract[];
-  readonly references: CrossReferences;
   readonly report: string;
   readonly outcome: "published" | "rejected" | null;
   /** Who approved or rejected. */
@@ -49,94 +52,19 @@ const machine = setup({
     events: ResearchEvent;
     tags: "waiting";
   },
-  actors: { list, read, extract: extractOne, relate, draft, publish },
-  guards: { isMoreToRead: ({ context }) => context.next < context.documents.length },
+  actors: { write, save },
 }).createMachine({
   id: "research",
-  context: ({ input }) => ({
-    ...input,
-    effectsDone: 0,
-    documents: [],
-    leftOut: 0,
-    next: 0,
-    document: null,
-    extracts: [],
-    references: { terms: [], kinships: [] },
-    report: "",
-    outcome: null,
-    by: null,
-  }),
+  context: ({ input }) => ({ ...input, report: "", outcome: null, by: null }),
   output: ({ context: { outcome, by, reportPath } }) => ({ outcome, by, reportPath }),
-  initial: "listing",
+  initial: "writing",
   states: {
-    listing: {
+    writing: {
       invoke: {
-        id: "list",
-        src: "list",
-        input: ({ context }) => ({ folder: context.folder, ...callOf(context) }),
-        onDone: {
-          target: "reading",
-          actions: assign(({ context, event: { output } }) =>
-            ended(context, { documents: output.paths, leftOut: output.leftOut }),
-          ),
-        },
-      },
-    },
-    reading: {
-      invoke: {
-        id: "read",
-        src: "read",
-        input: ({ context }) => ({
-          folder: context.folder,
-          path: context.documents[context.next] ?? "",
-          ...callOf(context),
-        }),
-        onDone: {
-          target: "extracting",
-          actions: assign(({ context, event }) => ended(context, { document: event.output })),
-        },
-      },
-    },
-    extracting: {
-      invoke: {
-        id: "extract",
-        src: "extract",
-        input: ({ context }) => ({ document: context.document ?? nothingRead, ...callOf(context) }),
-        onDone: {
-          target: "extracted",
-          actions: assign(({ context, event }) =>
-            ended(context, { extracts: [...context.extracts, event.output], document: null, next: context.next + 1 }),
-          ),
-        },
-      },
-    },
-    extracted: { always: [{ guard: "isMoreToRead", target: "reading" }, { target: "crossReferencing" }] },
-    crossReferencing: {
-      invoke: {
-        id: "relate",
-        src: "relate",
-        input: ({ context }) => ({ extracts: context.extracts, ...callOf(context) }),
-        onDone: {
-          target: "drafting",
-          actions: assign(({ context, event }) => ended(context, { references: event.output })),
-        },
-      },
-    },
-    drafting: {
-      invoke: {
-        id: "draft",
-        src: "draft",
-        input: ({ context }) => ({
-          about: basename(context.folder),
-          extracts: context.extracts,
-          references: context.references,
-          leftOut: context.leftOut,
-          ...callOf(context),
-        }),
-        onDone: {
-          target: "awaitingApproval",
-          actions: assign(({ context, event }) => ended(context, { report: event.output })),
-        },
+        id: "write",
+        src: "write",
+        input: ({ context: { folder } }) => ({ folder }),
+        onDone: { target: "awaitingApproval", actions: assign({ report: ({ event }) => event.output }) },
       },
     },
     // For as long as it takes: nothing runs meanwhile, and no process is needed.
@@ -144,15 +72,15 @@ const machine = setup({
       tags: "waiting",
       on: {
         approve: { target: "publishing", actions: assign({ by: ({ event }) => event.by }) },
-        reject: { target: "rejected", actions: assign({ by: ({ event }) => event.by, outcome: "rejected" }) },
+        reject: { target: "rejected", actions: assign({ outcome: "rejected", by: ({ event }) => event.by }) },
       },
     },
     publishing: {
       invoke: {
         id: "publish",
-        src: "publish",
-        input: ({ context }) => ({ path: context.reportPath, report: context.report, ...callOf(context) }),
-        onDone: { target: "published", actions: assign(({ context }) => ended(context, { outcome: "published" })) },
+        src: "save",
+        input: ({ context: { reportPath, report } }) => ({ path: reportPath, report }),
+        onDone: { target: "published", actions: assign({ outcome: "published" }) },
       },
     },
     published: { type: "final" },
@@ -160,15 +88,5 @@ const machine = setup({
   },
 });
 
-/** An effect that throws ends the agent with its error: `result()` rejects with it. */
+/** A call that fails for good ends the agent with its error: `result()` rejects with it. */
 export const research = agent("research", { machine });
-
-const nothingRead: SourceDocument = { path: "", text: "", isCut: false };
-
-function callOf(context: ResearchContext): Call {
-  return { number: context.effectsDone + 1, witnessPath: context.witnessPath };
-}
-
-function ended(context: ResearchContext, result: Partial<ResearchContext>): Partial<ResearchContext> {
-  return { ...result, effectsDone: context.effectsDone + 1 };
-}

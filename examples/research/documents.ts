@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { SourceDocument } from "./extract.ts";
 
 /** More would make a demo long. */
-const documentsMax = 40;
+const documentsMax = 4;
 /** Somebody may name a whole disk. */
 const foldersMax = 2_000;
 const documentBytesMax = 262_144;

@@ -6,8 +6,9 @@
  */
 import { resolve } from "node:path";
 import { parseArgs, styleText } from "node:util";
-import { type AgentRef, type AgentState, type Observed, startHost } from "@dormouse/sdk";
+import { type AgentRef, type Observed, startHost } from "@dormouse/sdk";
 import { research } from "./agent.ts";
+import { openWitness, type WitnessLine } from "./witness.ts";
 
 type Research = typeof research;
 
@@ -15,6 +16,8 @@ export const key = "demo";
 export const address = `${research.type}/${key}`;
 
 async function main(): Promise<void> {
+  // Told to whoever measures: from here on the time is ours.
+  process.send?.({ loadedAt: Date.now() });
   const { values } = parseArgs({
     options: {
       store: { type: "string", default: "file:./.dormouse" },
@@ -28,20 +31,11 @@ async function main(): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
   // Whoever started this process is gone.
   process.on("disconnect", () => stop.abort());
-  const progress = new Progress();
-  const host = await startHost({
-    agents: [research],
-    store: values.store,
-    observe: (event) => progress.see(event),
-  });
+  openWitness(resolve(values.witness), tellCall);
+  const host = await startHost({ agents: [research], store: values.store, observe: tellProblem });
   const ref = host.client.agent(research, key);
-  progress.follow(ref);
   try {
-    await ref.start({
-      folder: resolve(values.folder),
-      reportPath: resolve(values.report),
-      witnessPath: resolve(values.witness),
-    });
+    await ref.start({ folder: resolve(values.folder), reportPath: resolve(values.report) });
     await Promise.race([waitUntil(values.until, ref, stop.signal), aborted(stop.signal), host.ended]);
   } finally {
     await host.drain();
@@ -61,48 +55,16 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A line for each effect that starts, told in the agent's own words: its committed state says what it is about. */
-class Progress {
-  readonly #ref = Promise.withResolvers<AgentRef<Research>>();
-  #line: Promise<void> = Promise.resolve();
-
-  /** Effects that a crash cut off start before the host is ready: their lines wait for it. */
-  follow(ref: AgentRef<Research>): void {
-    this.#ref.resolve(ref);
-  }
-
-  see(event: Observed): void {
-    if (event.kind === "effect-started" && event.agent === address) {
-      const isAgain = event.attempt > 1;
-      this.#line = this.#line.then(() => this.#tell(isAgain)).catch(() => undefined);
-    } else if (event.kind === "failed" || event.kind === "quarantined") {
-      console.error(`  ${event.error.message}`);
-    }
-  }
-
-  async #tell(isAgain: boolean): Promise<void> {
-    const state = await (await this.#ref.promise).read();
-    if (state === undefined) return;
-    const number = String(state.context.effectsDone + 1).padStart(4);
-    const again = isAgain ? " (again: it was cut off)" : "";
-    console.log(`${process.stdout.isTTY ? styleText("dim", number) : number}  ${describe(state)}${again}`);
-  }
+/** A line for each call that starts. */
+function tellCall({ what, number, name, about, isAgain }: WitnessLine): void {
+  if (what === "end") return;
+  const dim = process.stdout.isTTY ? styleText("dim", String(number).padStart(4)) : String(number).padStart(4);
+  console.log(`${dim}  ${`${name} ${about}`.trim()}${isAgain ? " (again: it was cut off)" : ""}`);
 }
 
-function describe({ value, context: { documents, next } }: AgentState<Research>): string {
-  const state = String(value);
-  const isOfOne = state === "reading" || state === "extracting";
-  return `${words.get(state) ?? state}${isOfOne ? ` ${documents[next] ?? ""}` : ""}`;
+function tellProblem(event: Observed): void {
+  if (event.kind === "failed" || event.kind === "quarantined") console.error(`  ${event.error.message}`);
 }
-
-const words: ReadonlyMap<string, string> = new Map([
-  ["listing", "list the documents"],
-  ["reading", "read"],
-  ["extracting", "extract"],
-  ["crossReferencing", "relate them to each other"],
-  ["drafting", "draft the report"],
-  ["publishing", "publish the report"],
-]);
 
 if (import.meta.main) {
   try {

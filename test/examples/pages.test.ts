@@ -4,7 +4,7 @@
  * Method: the programs of a page are written into one folder and run by Node, in order, as a reader would.
  */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { missingServers } from "@dormouse/testing/servers";
@@ -15,9 +15,20 @@ import { scratchFolder } from "./scratch.ts";
 const exec = promisify(execFile);
 const programMsMax = 30_000;
 
-async function run(folder: string, program: Program): Promise<string> {
-  writeFileSync(join(folder, program.file), program.text);
-  return runNode([program.file], folder);
+async function run(folder: string, { file, text }: Program): Promise<string> {
+  writeFileSync(join(folder, file), text);
+  return runNode([decorator.test(text) ? await lower(file, folder) : file], folder);
+}
+
+/** Node runs no decorators as they are. */
+const decorator = /^ *@\w+\(/m;
+
+/** Resolves with the file that the compiler made of it. */
+async function lower(file: string, folder: string): Promise<string> {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const options = ["--ignoreConfig", "--noCheck", "--target", "es2024", "--module", "nodenext"];
+  await exec(process.execPath, [tsc, ...options, file], { cwd: folder });
+  return file.replace(/\.ts$/, ".js");
 }
 
 async function runNode(line: readonly string[], folder: string): Promise<string> {
@@ -48,6 +59,14 @@ test.for(guides)("the programs of docs/guides/%s print what it says", async (nam
       file: program.file,
       output: program.output ?? "",
     });
+  }
+});
+
+test("docs/guides/examples.md shows the examples as they are", () => {
+  const folders = ["approval", "chat"].map((name) => join(root, "examples", name));
+  for (const { file, text } of programsOf("docs/guides/examples.md")) {
+    const path = folders.map((folder) => join(folder, file)).find((one) => existsSync(one)) ?? file;
+    expect({ path, text }).toEqual({ path, text: `// ${file}\n${readFileSync(path, "utf8")}` });
   }
 });
 

@@ -1,7 +1,8 @@
 /** What examples in docstrings take for granted, by the names they use. Nothing here runs: the examples are compiled. */
-import { agent, type AgentRef, type Ask, type Client } from "@dormouse/sdk";
+import { agent, type AgentRef, type Ask, type Client, durable } from "@dormouse/sdk";
 import type { Scheduler as SchedulerType } from "@dormouse/testing";
 import { fromPromise, setup } from "xstate";
+import { z as zod } from "zod";
 
 type CounterEvents = Ask<{ type: "add"; by: number }, number> | { type: "reset" };
 
@@ -18,7 +19,23 @@ export const research = agent("research", {
   machine: setup({ types: {} as { input: { topic: string } } }).createMachine({}),
 });
 
+export const order = agent("order", { run: durable(async ({ receive }) => receive("approval")) });
+
 export declare const client: Client;
+export declare const write: (topic: string) => Promise<string>;
+export declare const url: string;
+export declare const response: Response;
+/** What web frameworks look like. */
+export declare const web: {
+  post(
+    path: string,
+    handler: (request: {
+      readonly params: { readonly token: string };
+      readonly body: { approved: boolean };
+    }) => unknown,
+  ): void;
+};
+export const z = zod;
 export declare const scheduler: SchedulerType;
 export declare const livingHosts: readonly string[];
 

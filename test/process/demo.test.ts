@@ -38,11 +38,12 @@ function reportOf(stdout: string): string {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("all of its claims hold", () => {
-  test("on this repository's documents, killed at the eleventh effect", async () => {
+  test("on this repository's documents, killed in the eleventh call of twelve", async () => {
     const { code, stdout, stderr } = await demo();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain("✓ effect 11 had started and not ended");
-    expect(stdout).toContain("✓ effects 1 to 10 were not run again");
+    expect(stdout).toContain("✓ call 11 had started and not ended");
+    expect(stdout).toContain("✓ of calls 1 to 10, 0 were done again");
+    expect(stdout).toContain("✓ 12 calls ran to their end, each once");
     expect(stdout).toMatch(/ {2}#\d+ +\S+ {2}approve \{ by: 'you' \}\n +awaitingApproval → publishing/);
     expect(existsSync(reportOf(stdout))).toBe(true);
   });

@@ -75,6 +75,19 @@ describe.skipIf(await missingServers(["nats", "s3"]))("a cluster", () => {
     expect(await asked).toBe(3);
   });
 
+  test("a client that finds another number of partitions on the store than its hosts have sends nothing", async () => {
+    app = newApp();
+    await start();
+    const url = `${s3.endpoint}/${s3.bucket}/test/${app}/app.json`;
+    const settings = (await (await fetch(url)).json()) as object;
+    await fetch(url, { method: "PUT", body: JSON.stringify({ ...settings, partitions: 2 * partitions }) });
+    await using client = await connect({ ...places(), app });
+    await expect(client.agent(counter, "acme").send({ type: "add", by: 1 })).rejects.toMatchObject({
+      kind: "invalid",
+      code: "app.mismatch",
+    });
+  });
+
   test("a client whose store does not answer is told of the app by its hosts", async () => {
     app = newApp();
     await start();

@@ -28,6 +28,10 @@ export async function calls(): Promise<void> {
   expectTypeOf(await client.agent(checked, "acme").ask({ type: "add", by: 1 })).toEqualTypeOf<number>();
 
   await client.agent(checked, "acme").send({ type: "reset" });
+  expectTypeOf(await acme.respond("approval", { ok: true })).toEqualTypeOf<void>();
+  // @ts-expect-error a response has the name of what is waited for
+  await acme.respond({ type: "approval" });
+  expectTypeOf(await client.respond("0.counter/acme", true, { timeout: "1s" })).toEqualTypeOf<void>();
 
   // @ts-expect-error no such event
   await acme.send({ type: "subtract", by: 1 });

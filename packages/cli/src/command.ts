@@ -30,7 +30,16 @@ export interface Command {
   run(call: Call): Promise<void>;
 }
 
-export type OptionName = "timeout" | "idempotency-key" | "state" | "status" | "from" | "to" | "partitions" | "json";
+export type OptionName =
+  | "timeout"
+  | "idempotency-key"
+  | "state"
+  | "status"
+  | "type"
+  | "from"
+  | "to"
+  | "partitions"
+  | "json";
 
 /** A command line, read. */
 export interface Call {
@@ -58,6 +67,7 @@ export const optionHelp: { readonly [name in OptionName | "help"]: readonly [usa
   ],
   state: ["--state <name>", 'only agents in this state; an inner one is "outer.inner"'],
   status: ["--status <status>", "only agents of this status, as the list shows it (set-aside in one word)"],
+  type: ["--type <type>", "only agents of this type, as the argument"],
   from: ["--from <number>", "the first step (default 1)"],
   to: ["--to <number>", "the last step (default: the newest)"],
   partitions: ["--partitions <number>", "partitions of an app that is new, fixed for its life (default 32)"],
@@ -214,7 +224,7 @@ function appOf(call: Call): string {
 
 /** The agent type that the line's first argument names, if it has one. @throws UsageError */
 export function readType(call: Call): string | undefined {
-  const [type] = call.arguments;
+  const [type = call.options.type] = call.arguments;
   // An address of this type is right only if the type is.
   if (type !== undefined) asUsage(() => makeAddress(type, "any"));
   return type;

@@ -155,7 +155,7 @@ async function lines(...line: readonly string[]): Promise<unknown[]> {
 
 /** Times differ from run to run. */
 function timeless(text: string): string {
-  return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>");
+  return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>").replaceAll(/after \d[\d.]* m?s/g, "after <span>");
 }
 
 beforeAll(async () => {
@@ -279,6 +279,8 @@ describe("list", () => {
         value: { paying: "late" },
         errorCount: 1,
         at: expect.any(Number),
+        waitCount: 0,
+        stuck: null,
         isSetAside: false,
       },
       expect.objectContaining({ agent: "order/told", value: "open" }),
@@ -325,10 +327,10 @@ describe("history", () => {
         "#5    <time>  pay",
         "      open → paying.charging",
         "      begins charge { count: 1 }",
-        `#6    <time>  effect charge gives { receipt: 'r-1', longText: '${shortened}'... 1752 more characters }`,
+        `#6    <time>  effect charge gives { receipt: 'r-1', longText: '${shortened}'... 1752 more characters } after <span>`,
         "      paying.charging → paying.refusing",
         "      begins refuse",
-        "#7    <time>  effect refuse fails: Error: the card is refused",
+        "#7    <time>  effect refuse fails: Error: the card is refused after <span>",
         "      paying.refusing → paying.waiting",
         "#8    <time>  timer xstate.after.1.order.paying.waiting",
         "      paying.waiting → paying.late",
@@ -400,7 +402,7 @@ describe("errors", () => {
   });
 
   test("says so where there is none", async () => {
-    const stderr = "no agent is set aside, damaged or failed, and no step failed\n";
+    const stderr = "no agent is set aside, stuck, damaged or failed, and no step failed\n";
     expect(await dormouse("errors", "sheep")).toEqual({ code: 0, stdout: "", stderr });
   });
 });

@@ -11,24 +11,27 @@ export const errors: Command = {
   name: "errors",
   arguments: ["[type]"],
   options: ["timeout", "json"],
-  summary: "print agents that are set aside, damaged or failed, and steps that failed",
+  summary: "print agents that are set aside, stuck, damaged or failed, and steps that failed",
   help:
     "An agent is set aside when it would end its host again and again; what is sent to it is kept until it is resumed. A " +
-    "step that failed left its agent as it was. With --json: one line of JSON each, whose kind is set-aside, unreadable, " +
-    "ended (with an error) or failed-step. That there are some is no failure of the " +
-    "command. A host must run.",
+    "step that failed left its agent as it was. A durable function is stuck when its code no longer makes the calls that are " +
+    "recorded: nothing of it is done until the code is mended and the agent resumed. With --json: one line of JSON each, " +
+    "whose kind is set-aside, stuck, unreadable, ended (with an error) or failed-step. That there are some is no failure of " +
+    "the command. A host must run.",
   async run(call) {
     const type = readType(call);
     const limits = limitsOf(call);
     await withClient(call, async (client) => {
       const isAnySetAside = await tellSetAside(client, call.output, type, limits);
       const agents = await listAgents(client, type, limits);
+      const stuck = agents.filter((view) => view.stuck !== undefined);
+      for (const view of stuck) tellStuck(call.output, view);
       const ended = agents.filter(({ status }) => status === "error" || status === "unreadable");
       for (const view of ended) await tellEnd(client, call.output, view, limits);
       const failed = agents.filter(({ errorCount }) => errorCount > 0);
       for (const view of failed) await tellFailedSteps(client, call.output, view, limits);
-      if (!isAnySetAside && ended.length + failed.length === 0) {
-        call.output.note("no agent is set aside, damaged or failed, and no step failed");
+      if (!isAnySetAside && stuck.length + ended.length + failed.length === 0) {
+        call.output.note("no agent is set aside, stuck, damaged or failed, and no step failed");
       }
     });
   },
@@ -56,6 +59,13 @@ function setAsideText(output: Output, { agent, since, error, shelved }: Quaranti
     `${output.paint("bold", oneLine(agent))}  ${time}  ${output.paint("red", "set aside")}, ${kept}`,
     `      ${output.paint("red", errorText(error))}`,
   ].join("\n");
+}
+
+function tellStuck(output: Output, { agent, at, stuck: error }: AgentView): void {
+  if (error === undefined) return;
+  const time = output.paint("dim", new Date(at).toISOString());
+  const head = `${output.paint("bold", oneLine(agent))}  ${time}  ${output.paint("red", "stuck")}`;
+  output.result(`${head}\n      ${output.paint("red", errorText(error))}`, { kind: "stuck", agent, at, error });
 }
 
 async function tellEnd(

@@ -15,8 +15,9 @@ export const list: Command = {
   summary: "print the agents that there are",
   help:
     "Each with its status, its state, the number of its steps and of those that failed, sorted by address; children that " +
-    "run as agents of their own too. One that is set aside takes nothing until it is resumed; errors tells why. One that " +
-    "its very first message set aside has no state yet. With --json: one line of JSON per agent. A host must run.",
+    "run as agents of their own too. One that is set aside takes nothing until it is resumed; one that is stuck has a " +
+    "durable function whose code no longer fits what is recorded; errors tells why. One that its very first message set " +
+    "aside has no state yet. With --json: one line of JSON per agent. A host must run.",
   async run(call) {
     const type = readType(call);
     const { state } = call.options;
@@ -38,7 +39,7 @@ interface ListedAgent extends Omit<AgentView, "status"> {
   readonly isSetAside: boolean;
 }
 
-const statuses = ["active", "done", "stopped", "error", "unreadable", "set-aside"] as const;
+const statuses = ["active", "done", "stopped", "error", "unreadable", "set-aside", "stuck"] as const;
 type Status = (typeof statuses)[number];
 
 /** @throws UsageError */
@@ -49,8 +50,9 @@ function readStatus(text: string | undefined): Status | undefined {
 }
 
 /** As the list shows it. */
-function statusOf({ status, isSetAside }: ListedAgent): ListedAgent["status"] | Status {
-  return isSetAside ? "set-aside" : status;
+function statusOf({ status, isSetAside, stuck }: ListedAgent): ListedAgent["status"] | Status {
+  if (isSetAside) return "set-aside";
+  return stuck === undefined ? status : "stuck";
 }
 
 /** Sorted by address; those that were set aside before they had a state among them. */
@@ -64,7 +66,8 @@ function withSetAside(
   const known = new Set(all.map(({ agent }) => agent));
   for (const { agent, since } of quarantined) {
     if (known.has(agent) || (type !== undefined && parseAddress(agent).type !== type)) continue;
-    listed.push({ agent, status: "not-started", seq: 0, value: null, errorCount: 0, at: since, isSetAside: true });
+    const nothing = { seq: 0, value: null, errorCount: 0, waitCount: 0, stuck: undefined };
+    listed.push({ agent, status: "not-started", ...nothing, at: since, isSetAside: true });
   }
   return listed.toSorted(byAddress);
 }
@@ -86,7 +89,7 @@ export function byAddress(one: { readonly agent: string }, other: { readonly age
   return one.agent < other.agent ? -1 : 1;
 }
 
-const wellStatuses: ReadonlySet<ListedAgent["status"]> = new Set(["active", "done", "stopped"]);
+const wellStatuses: ReadonlySet<ReturnType<typeof statusOf>> = new Set(["active", "done", "stopped"]);
 
 function tell(output: Output, agents: readonly ListedAgent[]): void {
   if (agents.length === 0) output.note("there are no such agents");
@@ -100,7 +103,7 @@ function tell(output: Output, agents: readonly ListedAgent[]): void {
   const [titles = "", ...rows] = tableLines(["agent", "status", "state", "steps", "errors"], cells);
   for (const [index, view] of agents.entries()) {
     const row = rows[index] ?? "";
-    const isWell = view.errorCount === 0 && !view.isSetAside && wellStatuses.has(view.status);
+    const isWell = view.errorCount === 0 && wellStatuses.has(statusOf(view));
     const text = isWell ? row : output.paint("red", row);
     const { type, key } = parseAddress(view.agent);
     output.result(index > 0 ? text : `${output.paint("dim", titles)}\n${text}`, { ...view, type, key });

@@ -2,6 +2,7 @@
 import type { AgentState } from "@dormouse/client";
 import type { AnyAgentDefinition, ErrorData } from "@dormouse/sdk";
 import { type Command, limitsOf, notStarted, withAgent } from "./command.ts";
+import { effectLines } from "./effect-text.ts";
 import { describeError, type Output } from "./output.ts";
 import { stateText } from "./state-text.ts";
 import { errorText, thrownText } from "./step-text.ts";
@@ -37,16 +38,19 @@ function describe(
   setAside: ErrorData | undefined,
 ): string {
   const { status, seq, value, context, tags, errorCount } = state;
+  const isStuck = state.effects.some(({ durable }) => durable?.status === "stuck");
+  const ill = setAside === undefined ? (isStuck ? "stuck" : undefined) : "set aside";
   const failed = errorCount === 0 ? "" : output.paint("red", `, ${errorCount} failed`);
   const rows: readonly (readonly [string, string])[] = [
     [
       "status",
-      `${setAside === undefined ? status : output.paint("red", "set aside")}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`,
+      `${ill === undefined ? status : output.paint("red", ill)}, ${seq} ${seq === 1 ? "step" : "steps"}${failed}`,
     ],
     ...(setAside === undefined ? [] : [["why", output.paint("red", errorText(setAside))] as const]),
     ...(stateText(value) === "" ? [] : [["state", output.show(value)] as const]),
     ...(tags.size === 0 ? [] : [["tags", [...tags].join(", ")] as const]),
     ["context", output.show(context)],
+    ...(state.effects.length === 0 ? [] : [["doing", effectLines(output, state.effects).join("\n")] as const]),
     ...(state.output === undefined ? [] : [["output", output.show(state.output)] as const]),
     ...(state.error === undefined ? [] : [["error", output.paint("red", thrownText(state.error))] as const]),
   ];

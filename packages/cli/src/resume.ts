@@ -5,10 +5,11 @@ export const resume: Command = {
   name: "resume",
   arguments: ["<type/key>"],
   options: ["timeout", "json"],
-  summary: "take an agent back that was set aside",
+  summary: "take an agent back that was set aside or is stuck",
   help:
-    "The messages that were kept for it are taken, first of all the one it stumbled over: mend the agent before. Where an " +
-    "agent was not set aside, what is kept for it is tried again, as after its type was missing. A host must run.",
+    "The messages that were kept for it are taken, first of all the one it stumbled over: mend the agent before. Durable " +
+    "functions that are stuck are run again over what is recorded. Where an agent was not set aside, what is kept for it " +
+    "is tried again, as after its type was missing. A host must run.",
   run: (call) => takeBack(call, false),
 };
 

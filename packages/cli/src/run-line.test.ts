@@ -81,7 +81,8 @@ test.for([
   expect(stderr).toContain("dormouse");
 });
 
-const names = "dev,start,send,ask,read,list,history,errors,resume,skip,app create,app status,app drain,store probe";
+const names =
+  "dev,start,send,ask,respond,read,list,waits,history,errors,resume,skip,app create,app status,app drain,store probe";
 
 test.for(["", ...names.split(",")])("help on %o is a result", async (name) => {
   const { code, stdout, stderr } = await run(...(name === "" ? [] : name.split(" ")), "--help");

@@ -17,19 +17,23 @@ import { list } from "./list.ts";
 import { makeOutput, type Sink } from "./output.ts";
 import { clusterHelp, type Environment, placeHelp } from "./places.ts";
 import { read } from "./read.ts";
+import { respond } from "./respond.ts";
 import { resume, skip } from "./resume.ts";
 import { send } from "./send.ts";
 import { start } from "./start.ts";
 import { storeProbe } from "./store-probe.ts";
 import { UsageError } from "./usage-error.ts";
+import { waits } from "./waits.ts";
 
 const commands: readonly Command[] = [
   dev,
   start,
   send,
   ask,
+  respond,
   read,
   list,
+  waits,
   history,
   errors,
   resume,
@@ -41,7 +45,14 @@ const commands: readonly Command[] = [
 ];
 
 /** Errors of the line that only show once the call is made. */
-const usageCodes = new Set(["app.invalid", "config.value", "mailbox.url", "option.invalid", "store.url"]);
+const usageCodes = new Set([
+  "app.invalid",
+  "config.value",
+  "mailbox.url",
+  "option.invalid",
+  "store.url",
+  "token.invalid",
+]);
 /** Of what the line names: it cannot be right, however the line is spelt. */
 const wrongCodes = new Set(["app.mismatch", "config.file"]);
 
@@ -101,10 +112,12 @@ function noCommand([first = ""]: readonly string[]): UsageError {
 }
 
 function overview(): string {
+  const heads = commands.map((command) => [command.name, ...command.arguments].join(" "));
+  const width = Math.max(...heads.map((head) => head.length));
   return [
     "dormouse: agents that survive their process",
     "",
-    ...commands.map((command) => `  ${[command.name, ...command.arguments].join(" ").padEnd(36)}${command.summary}`),
+    ...commands.map(({ summary }, index) => `  ${(heads[index] ?? "").padEnd(width)}  ${summary}`),
     "",
     "dormouse <command> --help tells more of one; dormouse help cluster how NATS and a store are named.",
     "",

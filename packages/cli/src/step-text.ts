@@ -3,17 +3,30 @@ import type { StepView } from "@dormouse/client";
 import { brief, describeError, oneLine, type Output } from "./output.ts";
 import { stateText } from "./state-text.ts";
 
+/** What there is to say of effects beside a step's own lines. */
+export interface EffectText {
+  /** Of an effect whose result it took: how long that took. */
+  readonly suffix: string;
+  /** Trees of functions that are over with it. */
+  readonly lines: readonly string[];
+}
+
 /** Number, time, and what it took; then, line by line, what came of it. */
-export function stepText(output: Output, step: StepView): string {
+export function stepText(output: Output, step: StepView, effects: EffectText): string {
   const lines = [
     moveText(step),
     ...step.began.map(({ src, input }) => `begins ${oneLine(src)}${input === undefined ? "" : ` ${brief(input)}`}`),
     ...step.sent.map(({ what, to }) => `sends ${oneLine(what)} to ${oneLine(to)}`),
     ...step.emitted.map((event) => `emits ${eventText(event)}`),
     ...(step.error === undefined ? [] : [output.paint("red", `fails: ${errorText(step.error)}`)]),
+    ...effects.lines,
   ];
-  const indented = lines.filter((line) => line !== "").map((line) => `      ${line}`);
-  return [stepHeadText(output, step), ...indented].join("\n");
+  return [`${stepHeadText(output, step)}${effects.suffix}`, ...indented(lines)].join("\n");
+}
+
+/** Lines below a step's own. */
+export function indented(lines: readonly string[]): readonly string[] {
+  return lines.filter((line) => line !== "").map((line) => `      ${line}`);
 }
 
 /** Number, time, and what it took. */

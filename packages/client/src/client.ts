@@ -4,13 +4,17 @@ import {
   type AgentPage,
   type AgentView,
   type AnyAgentDefinition,
+  checkData,
   checkOptions,
   DormouseError,
   makeAddress,
+  parseToken,
   type QuarantineView,
+  type WaitPage,
+  type WaitView,
 } from "@dormouse/core/protocol";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { type AgentRef, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
+import { type AgentRef, askLimitsOf, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
 
 export interface ListOptions extends CallOptions {
   /** Default: all types. */
@@ -51,6 +55,34 @@ export interface Client extends AsyncDisposable {
    * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
    */
   quarantined(options?: CallOptions): Promise<readonly QuarantineView[]>;
+  /**
+   * What agents wait for, as it is committed now, of those whom a person or another program may answer: each `receive` of a
+   * durable function, with its token; and of a machine in a state tagged `waiting`, each event that it takes there. By a
+   * scan of the store, in the order of agents within a partition. Of one agent, `read()` tells the same.
+   *
+   * @param options - `timeout` is for the whole list, but for what its reader does with it meanwhile.
+   * @throws DormouseError `unavailable` (`host.not-running`); `timeout` (`call.timeout`); `invalid` (`option.invalid`).
+   * @example
+   * ```ts
+   * for await (const { agent, name, question, token } of client.waits({ type: "order" })) console.log(agent, name, question);
+   * ```
+   */
+  waits(options?: ListOptions): AsyncIterable<WaitView>;
+  /**
+   * Answers the one wait that a token names: that of a `receive`, from `receive(…).token` or `waits()`. Resolves when the
+   * value is committed as received. Whoever responds after another is told what came of the first response.
+   *
+   * @param token - Whoever has it may answer; it dies with its wait.
+   * @param value - What is received; plain data of at most 1 MB encoded.
+   * @throws DormouseError `invalid` (`token.invalid`): no token; (`receive.refused`): the value does not fit, and the wait
+   * goes on; `conflict` (`token.unknown`): nothing waits under it; `timeout` (`receive.timeout`): the wait was over first;
+   * (`call.timeout`, default 30 s); `unavailable` (`host.not-running`).
+   * @example
+   * ```ts
+   * web.post("/approve/:token", (request) => client.respond(request.params.token, request.body.approved));
+   * ```
+   */
+  respond(token: string, value?: unknown, options?: CallOptions): Promise<void>;
   /** Ends every wait of this client with kind `closed`. Messages that were accepted are taken all the same. */
   close(): Promise<void>;
 }
@@ -73,6 +105,8 @@ export function makeClient(options: ConnectionOptions & { readonly closed?: () =
     },
     list: (listed = {}) => list(connection, listed),
     quarantined: (called = {}) => quarantined(connection, called),
+    waits: (listed = {}) => waits(connection, listed),
+    respond: (token, value, called = {}) => respond(connection, token, value, called),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -90,16 +124,36 @@ function checkOwn(type: unknown): void {
   );
 }
 
+async function respond(connection: Connection, token: string, value: unknown, options: CallOptions): Promise<void> {
+  checkOptions("respond", options, callOptionNames);
+  const { agent, secret } = parseToken(token);
+  checkData(value, { what: "value", code: "event.not-data", of: agent });
+  await connection.ask(agent, { kind: "respond", secret, value }, askLimitsOf(options), undefined);
+}
+
 async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {
-  checkOptions("list", options, [...callOptionNames, "type"]);
+  for await (const page of pages(connection, "list", options)) yield* (page as AgentPage).agents;
+}
+
+async function* waits(connection: Connection, options: ListOptions): AsyncGenerator<WaitView> {
+  for await (const page of pages(connection, "waits", options)) yield* (page as WaitPage).waits;
+}
+
+/** One after another, as they are asked for, of all partitions. */
+async function* pages(
+  connection: Connection,
+  what: "list" | "waits",
+  options: ListOptions,
+): AsyncGenerator<AgentPage | WaitPage> {
+  checkOptions(what, options, [...callOptionNames, "type"]);
   const { type } = options;
   const within = connection.shared(limitsOf(options));
   for (const partition of connection.partitions()) {
     let after: string | undefined;
     do {
-      const request = { what: "list", type, after } as const;
-      const page = (await within((limits) => connection.readFrom(partition, request, limits))) as AgentPage;
-      yield* page.agents;
+      const request = { what, type, after } as const;
+      const page = (await within((limits) => connection.readFrom(partition, request, limits))) as AgentPage | WaitPage;
+      yield page;
       ({ after } = page);
     } while (after !== undefined);
   }

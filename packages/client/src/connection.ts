@@ -54,12 +54,15 @@ export interface ConnectionOptions {
 
 export interface AskLimits extends Limits {
   readonly timeoutMs: number;
+  /** `taken`: for no reply is waited. */
+  readonly until?: "taken";
 }
 
 /** An ask that waits for its answer. */
 interface OpenAsk {
   readonly envelope: Unnumbered;
   readonly patienceMs: number;
+  readonly until: "taken" | undefined;
   readonly call: Call<unknown>;
   /** Where it waits to be accepted by the mailbox for the first time. */
   opening: Stint | undefined;
@@ -152,10 +155,10 @@ export class Connection {
     this.#checkApp();
     const envelope = this.#envelope(to, body, key);
     return this.#calls.run<unknown>(limits, (call) => {
-      const { timeoutMs: patienceMs } = limits;
+      const { timeoutMs: patienceMs, until } = limits;
       const opening = this.#stint(to);
       const unsent = { opening, giveUp: () => undefined, repeatMs: repeatMsMin, repeatAt: Infinity };
-      const ask: OpenAsk = { envelope, patienceMs, call, ...unsent };
+      const ask: OpenAsk = { envelope, patienceMs, until, call, ...unsent };
       call.timedOut = (timeoutMs) => messageError(body, timeoutMs, ask.opening?.refusal);
       this.#asks.set(envelope.id, ask);
       this.#sendAsk(ask, false);
@@ -167,8 +170,9 @@ export class Connection {
   }
 
   #sendAsk(ask: OpenAsk, isRepeat: boolean): void {
-    const { envelope, patienceMs, call } = ask;
-    const asked = { ...envelope, ask: { replyTo: this.#replyTo, patienceMs, isRepeat } };
+    const { envelope, patienceMs, until, call } = ask;
+    const wanted = until === undefined ? {} : { until };
+    const asked = { ...envelope, ask: { replyTo: this.#replyTo, patienceMs, isRepeat, ...wanted } };
     ask.repeatAt = Infinity;
     ask.giveUp = this.#stint(envelope.to).push(asked, (result) => {
       if (result instanceof DormouseError) {

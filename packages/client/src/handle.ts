@@ -12,6 +12,7 @@ import {
   decodeError,
   DormouseError,
   type Duration,
+  type EffectView,
   type ErrorData,
   type EventData,
   type EventOf,
@@ -28,8 +29,9 @@ import {
   type StateView,
   type StepView,
   type TagOf,
+  type WaitView,
 } from "@dormouse/core/protocol";
-import type { Connection } from "./connection.ts";
+import type { AskLimits, Connection } from "./connection.ts";
 import type { Limits } from "./calls.ts";
 import { checkPlace, isAt } from "./place.ts";
 
@@ -81,6 +83,10 @@ export interface AgentState<TDefinition extends AnyAgentDefinition> {
   readonly error: unknown;
   /** How many of its steps failed; the history tells of each. */
   readonly errorCount: number;
+  /** What it has under way: each effect, and of a durable function what it has done and waits for. */
+  readonly effects: readonly EffectView[];
+  /** What it waits for, of whoever may answer; as `client.waits()` tells it. */
+  readonly waits: readonly WaitView[];
 }
 
 type SentEvent<TDefinition extends AnyAgentDefinition, TType extends string> = { type: TType } & EventOfType<
@@ -136,8 +142,8 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
    * (`call.timeout`); `unavailable` (`host.not-running`).
    * @example
    * ```ts
-   * const reminder = await order.send({ type: "remind" }, { delay: "2d" });
-   * await order.unsend(reminder);
+   * const later = await acme.send({ type: "reset" }, { delay: "2d" });
+   * await acme.unsend(later);
    * ```
    */
   unsend(id: MessageId, options?: CallOptions): Promise<boolean>;
@@ -151,6 +157,20 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
     event: SentEvent<TDefinition, TType>,
     options?: SendOptions,
   ): Promise<ReplyTo<EventOf<TDefinition>, TType>>;
+  /**
+   * Answers a wait by its name: sends `{ type: name, value }`, and resolves when that is committed as received, or kept for
+   * a `receive` to come. A machine without durable functions takes the event as any other; for no reply is waited.
+   *
+   * @param value - What is received; plain data of at most 1 MB encoded.
+   * @throws DormouseError `invalid` (`receive.refused`): the value does not fit, and the wait goes on; `conflict`
+   * (`receive.full`): too many are kept; (`event.not-taken`): a machine that takes no such event; `timeout`
+   * (`receive.timeout`): the wait was over first; (`call.timeout`); and what `ask` throws.
+   * @example
+   * ```ts
+   * await client.agent(order, "o1").respond("approval", true);
+   * ```
+   */
+  respond(name: string, value?: unknown, options?: SendOptions): Promise<void>;
   /**
    * The newest committed state, which includes all that this client was told of the agent before; nothing is changed by it.
    *
@@ -192,7 +212,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   /**
    * Takes an agent that was set aside back; resolves when that is committed. Its kept messages are taken in order from
    * then on, but for the one it stumbled over, with `skip`, if that is kept; if it stumbles again, it is set aside again.
-   * For one that was not set aside, what is kept for it is tried again.
+   * For one that was not set aside, what is kept for it is tried again, and durable functions that are stuck are run again.
    *
    * @returns `wasSetAside: false` if it was not set aside; `isSkipped`: whether a message was dropped.
    * @throws DormouseError `conflict` (`agent.not-started`): there is no such agent; `timeout` (`call.timeout`),
@@ -237,10 +257,8 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   address: Address,
   definition: TDefinition | undefined,
 ): AgentRef<TDefinition> {
-  const ask = async (body: Body, options: SendOptions): Promise<unknown> => {
-    const timeoutMs = options.timeout === undefined ? askMsDefault : parseDuration(options.timeout);
-    return connection.ask(address, body, { signal: options.signal, timeoutMs }, options.idempotencyKey);
-  };
+  const ask = (body: Body, options: SendOptions, until?: "taken"): Promise<unknown> =>
+    connection.ask(address, body, askLimitsOf(options, until), options.idempotencyKey);
   const read = async (options: CallOptions): Promise<AgentState<TDefinition> | undefined> => {
     const state = await connection.readState(address, limitsOf(options));
     return state === undefined ? undefined : stateOf(state);
@@ -268,6 +286,11 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     ask: async (event, options = {}) => {
       checkOptions("ask", options, sendOptionNames);
       return (await ask(eventBody(definition, address, event), options)) as never;
+    },
+    respond: async (name, value, options = {}) => {
+      checkOptions("respond", options, sendOptionNames);
+      const event = value === undefined ? { type: name } : { type: name, value };
+      await ask(eventBody(definition, address, event), options, "taken");
     },
     read: async (options = {}) => {
       checkOptions("read", options, callOptionNames);
@@ -440,7 +463,12 @@ export function limitsOf(options: CallOptions): Limits {
   };
 }
 
-/** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
+/** Of a call for what the agent must take first. */
+export function askLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): AskLimits {
+  const timeoutMs = timeout === undefined ? askMsDefault : parseDuration(timeout);
+  return { signal, timeoutMs, ...(until === undefined ? {} : { until }) };
+}
+
 function aheadOf({ delay, at }: SendAhead): { readonly delayMs?: number; readonly due?: number } {
   if (delay !== undefined && at !== undefined) throw optionError("send takes delay or at, not both", at);
   if (delay !== undefined) return { delayMs: checkDate(parseDuration(delay), delay) };
@@ -455,6 +483,7 @@ function checkDate(ms: number, given: unknown): number {
   throw optionError("what is sent ahead is due at a date of the calendar", given);
 }
 
+/** Checked here too, so that a wrong event fails before it is sent; the host checks again and applies the schema. */
 function eventBody(definition: AnyAgentDefinition | undefined, address: Address, event: EventData): Body {
   checkUserKey(parseAddress(address).key);
   const given: unknown = event;

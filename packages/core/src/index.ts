@@ -26,6 +26,7 @@ export {
   checkpoint,
   type Checkpointed,
   type CheckpointOptions,
+  currentCall,
   durable,
   type DurableContext,
   type DurableLogic,

@@ -27,6 +27,7 @@ export { decodeError, DormouseError, encodeError, type ErrorData, type ErrorKind
 export { eventBytesMax, keyBytesMax } from "./agent/limits.ts";
 export { checkEventSchema } from "./step/schemas.ts";
 export { checkOptions, optionError } from "./agent/options.ts";
+export { parseToken } from "./agent/token.ts";
 export type { EventData } from "./agent/way-out.ts";
 export { type App, decodeApp } from "./format/app.ts";
 export { checkData } from "./format/codec/data.ts";
@@ -47,8 +48,10 @@ export {
   requestRead,
   type Resumed,
   type StateView,
-  type StepView,
+  type WaitPage,
 } from "./runtime/reads.ts";
+export type { CallView, StepView } from "./runtime/step-view.ts";
+export type { DurableView, EffectView, OpenCallView, WaitView } from "./runtime/waits.ts";
 export { decodeAnswer, noticeSubject } from "./runtime/release/reply.ts";
 export { Publisher } from "./runtime/send.ts";
 export type { MessageId } from "./step/context.ts";

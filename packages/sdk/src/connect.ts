@@ -150,7 +150,9 @@ class HostsSeen implements Writing {
     const facts = (await this.#membership.alive()).map((member) => decodeFacts(member.facts));
     const told = appsOf(facts);
     this.count = told.length;
-    const other = told.find(({ birth }) => birth !== this.#app.birth);
+    // One number of partitions and another put the same agent in two places.
+    const { birth, partitions } = this.#app;
+    const other = told.find((one) => one.birth !== birth || one.partitions !== partitions);
     const format = formatFor(facts);
     this.writes = format ?? formatOldest;
     if (other !== undefined) this.#problem = otherApp(this.#app, other);

@@ -165,6 +165,8 @@ export type DurableOutput<TOutput> = [TOutput] extends [never] ? undefined : TOu
  * @throws DormouseError `invalid` (`option.invalid`, `duration.invalid`).
  * @example
  * ```ts
+ * import type { DurableContext } from "@dormouse/sdk";
+ *
  * const research = durable(async ({ input, run, receive }: DurableContext<{ topic: string }>) => {
  *   const draft = await run("draft", () => write(input.topic));
  *   const ok = await receive("approval", { schema: z.boolean(), timeout: "7d" });
@@ -229,6 +231,8 @@ function outsideError(): DormouseError {
 export interface DurableScope {
   /** Records what `fn` gives. */
   readonly run: DurableContext["run"];
+  /** The attempt under way, inside a call that is recorded. */
+  readonly call?: RunCall;
 }
 
 const scopes = new AsyncLocalStorage<DurableScope | undefined>();
@@ -241,6 +245,22 @@ export function inScope<T>(scope: DurableScope | undefined, fn: () => T): T {
 /** The durable function whose code calls this, unless from inside a call that is recorded. */
 export function currentScope(): DurableScope | undefined {
   return scopes.getStore();
+}
+
+/**
+ * What the attempt under way is told, as `run` tells it: for a function marked by `checkpoint`, which gets its own arguments alone.
+ *
+ * @returns Of the outermost marked call; `undefined` outside of durable functions, and between their calls.
+ * @example
+ * ```ts
+ * const fetchPage = checkpoint("fetch-page", async (url: string) => {
+ *   const response = await fetch(url, { signal: currentCall()?.signal ?? null });
+ *   return response.text();
+ * });
+ * ```
+ */
+export function currentCall(): RunCall | undefined {
+  return currentScope()?.call;
 }
 
 export interface CheckpointOptions {

@@ -65,8 +65,9 @@ export const piecesMergedCount: number = 8;
 /** A wake-up due within this time is near, and kept in memory; others lie in buckets of so long each. */
 export const nearMs: number = 600_000;
 
-/** Steps of history that one read tells. */
+/** Steps of history that one read tells, and about how many bytes of them; one step at least, however large. */
 export const historyStepsMax: number = 200;
+export const historyBytesMax: number = 8_388_608;
 
 /** Stints that a partition remembers for certain; older ones go once they were silent for so long. */
 export const stintsMax: number = 1_000;

@@ -81,7 +81,7 @@ export class TerminalError extends Error {
  *
  * @example
  * ```ts
- * if (response.status === 429) throw new RetryAfter(`${response.headers.get("retry-after")}s`);
+ * if (response.status === 429) throw new RetryAfter(Number(response.headers.get("retry-after")) * 1_000);
  * ```
  */
 export class RetryAfter extends Error {

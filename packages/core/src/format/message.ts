@@ -56,6 +56,8 @@ export interface AskedBy {
   readonly patienceMs: number;
   /** Not the first with this message id: attach, or answer again; never a second run. */
   readonly isRepeat: boolean;
+  /** `taken`: the asker waits until the event is, and for no reply of the machine. */
+  readonly until?: "taken";
 }
 
 /** The agent that started another as its child. */

@@ -27,14 +27,15 @@ export interface Remembered extends Pick<Activation, "settled" | "steps"> {
  */
 const reached = new WeakMap<HistoryStep, AgentState | undefined>();
 
-/** The agent's steps numbered `from` to `to`, the first `count` of them, in order; of its present life. */
+/** Tells the agent's steps numbered `from` to `to`, in order, of its present life, for as long as `tell` wants more. */
 export async function readHistory(
   world: World,
   agent: Address,
   { settled, steps, chapters }: Remembered,
-  { from, to, count }: { readonly from: number; readonly to: number; readonly count: number },
-): Promise<readonly PastStep[]> {
-  const past: PastStep[] = [];
+  { from, to }: { readonly from: number; readonly to: number },
+  tell: (past: PastStep) => boolean,
+): Promise<void> {
+  let newest: PastStep | undefined;
   let state: AgentState | undefined;
   let seq = 0;
   /** Whether more is wanted. */
@@ -42,8 +43,11 @@ export async function readHistory(
     const before = state;
     state = foldStep(state, step);
     seq = step.seq;
-    if (seq >= from && seq <= to) past.push({ step, before, after: state });
-    return seq < to && past.length < count;
+    // A run begins before what is asked for, and may end there.
+    if (seq < from) return true;
+    if (seq > to) return false;
+    newest = { step, before, after: state };
+    return tell(newest) && seq < to;
   };
   // Of a life that no head tells of yet, memory holds all.
   if (settled === undefined || from > settled.seq) {
@@ -51,22 +55,21 @@ export async function readHistory(
     const last = steps[known];
     state = last === undefined ? settled : reached.get(last);
     steps.slice(known + 1).every(take);
-    const newest = past.at(-1);
     if (newest !== undefined && last !== undefined) reached.delete(last);
     if (newest !== undefined) reached.set(newest.step, newest.after);
-    return past;
+    return;
   }
   const head = await readHead(world, agent);
   // Removed meanwhile.
-  if (head?.kept === undefined) return past;
+  if (head?.kept === undefined) return;
   for await (const { name, run } of runsFrom(world, agent, head.kept, from, chapters)) {
     const { base, steps: settledSteps } = await readRun(world, run, name);
     state = base;
     // One run at a time: what comes later is not read for a part that ends before it.
-    if (!settledSteps.every(take)) return past;
+    if (!settledSteps.every(take)) return;
   }
   steps.filter((step) => step.seq > seq).every(take);
-  return past;
+  return;
 }
 
 /** The runs that hold the steps from `from` on, oldest first, and the names of the objects that hold them. */

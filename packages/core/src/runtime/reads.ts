@@ -1,21 +1,30 @@
 /** What the owner tells of its agents on request, over the channel: committed state and history only. */
 import { type Address, parseAddress, partitionOf } from "../agent/address.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
-import { historyStepsMax } from "../agent/limits.ts";
-import type { EventData } from "../agent/way-out.ts";
+import { historyBytesMax, historyStepsMax } from "../agent/limits.ts";
+import { bytesAtMost } from "../format/codec/size.ts";
 import type { App } from "../format/app.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
-import type { HistoryStep } from "../format/head.ts";
 import { agentOfHead, agentsPrefix, headKey } from "../format/keys.ts";
 import type { Channel, Partition, Unsubscribe } from "../ports/index.ts";
 import { decode, describe } from "../step/engine.ts";
 import { newerState, type Registry } from "../step/registry.ts";
 import type { AgentState, AgentStatus } from "../step/state.ts";
 import { type Activation, type Activations, readHead } from "./activations.ts";
-import { type PastStep, readHistory } from "./history.ts";
+import { readHistory } from "./history.ts";
 import { insist, type World } from "./insist.ts";
 import { readSubject } from "./release/reply.ts";
 import { foldRun, readRun } from "./run.ts";
+import { type StepView, viewStep } from "./step-view.ts";
+import {
+  describeIfKnown,
+  effectViews,
+  type EffectView,
+  stuckError,
+  waitCount,
+  waitsOf,
+  type WaitView,
+} from "./waits.ts";
 
 export type ReadRequest =
   /** `atLeast`: the number of a step that the asker knows to be committed. */
@@ -23,6 +32,8 @@ export type ReadRequest =
   | { readonly what: "history"; readonly agent: Address; readonly from: number; readonly to: number }
   /** Agents of one partition, of one type or all; `after` is what the page before gave. */
   | { readonly what: "list"; readonly type: string | undefined; readonly after: string | undefined }
+  /** What agents of one partition wait for; `after` as of a list. */
+  | { readonly what: "waits"; readonly type: string | undefined; readonly after: string | undefined }
   /** The agents of one partition that are set aside. */
   | { readonly what: "quarantine" };
 
@@ -30,6 +41,12 @@ export type ReadRequest =
 export interface AgentPage {
   readonly agents: readonly AgentView[];
   /** Where the next page begins; `undefined` after the last. */
+  readonly after: string | undefined;
+}
+
+/** One page of waits, by agent. */
+export interface WaitPage {
+  readonly waits: readonly WaitView[];
   readonly after: string | undefined;
 }
 
@@ -43,6 +60,10 @@ export interface AgentView {
   readonly errorCount: number;
   /** Milliseconds since 1970, of its last step. */
   readonly at: number;
+  /** Waits of its durable functions that someone outside may end. */
+  readonly waitCount: number;
+  /** Why one of its durable functions goes no further until someone mends its code. */
+  readonly stuck: ErrorData | undefined;
 }
 
 /** A committed state, as a client gets it. */
@@ -56,26 +77,10 @@ export interface StateView {
   readonly error: unknown;
   /** How many of its steps failed. */
   readonly errorCount: number;
-}
-
-/** A step of the past, as a client gets it. */
-export interface StepView {
-  readonly seq: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** What it took: an event, its start, a timer, the result of an effect, news of a child, … */
-  readonly cause: HistoryStep["cause"]["kind"];
-  readonly event: EventData | undefined;
-  /** The agent that sent it, if one did. */
-  readonly from: string | undefined;
-  readonly valueBefore: unknown;
-  readonly value: unknown;
-  readonly context: unknown;
-  readonly error: ErrorData | undefined;
-  /** Effects it began: actor and input. */
-  readonly began: readonly { readonly src: string; readonly input: unknown; readonly address: string }[];
-  readonly sent: HistoryStep["sent"];
-  readonly emitted: readonly EventData[];
+  /** What it has under way. */
+  readonly effects: readonly EffectView[];
+  /** What it waits for, of whoever may answer. */
+  readonly waits: readonly WaitView[];
 }
 
 /** An agent that is set aside. */
@@ -97,6 +102,10 @@ export interface Resumed {
 
 /** The most that a store lists at once. */
 const namesAtOnce = 1_000;
+/** A page of waits ends at the agent that makes it so many. */
+const waitsAtOnce = 200;
+/** Of agents that are looked through for waits, those that are read at once. */
+const headsAtOnce = 32;
 
 type ReadAnswer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: ErrorData };
 
@@ -104,6 +113,8 @@ export interface Readable {
   readonly partition: Partition;
   readonly activations: Pick<Activations, "use" | "values">;
   quarantined(): readonly QuarantineView[];
+  /** Loads agents of whom journals hold what no head covers. */
+  activateTails(): Promise<boolean>;
   /** Somebody knows of a later step than we hold: finds out whether we still own it. */
   checkOwned(): void;
 }
@@ -168,16 +179,25 @@ async function tell(
       });
     case "history": {
       const { agent, from, to } = request;
-      const range = { from, to, count: historyStepsMax };
       const remembered = await withAgent(readable, agent, (activation) => {
         // Of few agents a history is read: the others do without.
         const chapters = (activation.chapters ??= new Map());
         return { settled: activation.settled, steps: [...activation.steps], chapters };
       });
-      return (await readHistory(world, parseAddress(agent).address, remembered, range)).map(viewStep);
+      const views: StepView[] = [];
+      let bytes = 0;
+      await readHistory(world, parseAddress(agent).address, remembered, { from, to }, (past) => {
+        const view = viewStep(past);
+        views.push(view);
+        bytes += bytesAtMost(view, historyBytesMax);
+        return views.length < historyStepsMax && bytes < historyBytesMax;
+      });
+      return views;
     }
     case "list":
       return list(app, world, readable, request.type, request.after);
+    case "waits":
+      return listWaits(app, world, registry, readable, request.type, request.after);
     case "quarantine":
       return readable.quarantined();
   }
@@ -199,7 +219,7 @@ async function list(
   type: string | undefined,
   after: string | undefined,
 ): Promise<AgentPage> {
-  const active = new Map([...readable.activations.values()].map((activation) => [activation.agent, activation]));
+  const active = await activeAgents(readable);
   const names = await insist(world, () => world.store.list(agentsPrefix(type), after === undefined ? {} : { after }));
   const stored = names.map(agentOfHead).filter((agent) => agent !== undefined);
   const ours = stored.filter((agent) => partitionOf(agent, app.partitions) === readable.partition);
@@ -214,29 +234,87 @@ async function list(
   return { agents: agents.filter((view) => view !== undefined), after: last };
 }
 
+/** Agents in memory. Of all others the head is the whole truth, once those are loaded that a takeover found in journals. */
+async function activeAgents(readable: Readable): Promise<ReadonlyMap<Address, Activation>> {
+  await readable.activateTails();
+  return new Map([...readable.activations.values()].map((activation) => [activation.agent, activation]));
+}
+
+/** A scan in the order of heads' names, of agents that have none yet too; it ends where there is enough for a page. */
+async function listWaits(
+  app: App,
+  world: World,
+  registry: Registry,
+  readable: Readable,
+  type: string | undefined,
+  after: string | undefined,
+): Promise<WaitPage> {
+  const active = await activeAgents(readable);
+  const names = await insist(world, () => world.store.list(agentsPrefix(type), after === undefined ? {} : { after }));
+  const last = names.length < namesAtOnce ? undefined : names.at(-1);
+  const unstored = [...active.values()].filter(({ head }) => head === undefined).map(({ agent }) => headKey(agent));
+  const isInPage = (name: string): boolean =>
+    name.startsWith(agentsPrefix(type)) && name > (after ?? "") && (last === undefined || name <= last);
+  const heads = [...new Set([...names, ...unstored.filter(isInPage)])].toSorted(byName);
+  const waits: WaitView[] = [];
+  for (let from = 0; from < heads.length; from += headsAtOnce) {
+    const some = heads.slice(from, from + headsAtOnce);
+    const found = await Promise.all(
+      some.map(async (name) => {
+        const agent = agentOfHead(name);
+        if (agent === undefined || partitionOf(agent, app.partitions) !== readable.partition) return [];
+        const state = await committedState(world, agent, active.get(agent));
+        if (state instanceof DormouseError || state === undefined) return [];
+        return waitsOf(agent, state, describeIfKnown(registry, agent, state));
+      }),
+    );
+    waits.push(...found.flat());
+    const end = some.at(-1);
+    if (waits.length >= waitsAtOnce && end !== heads.at(-1)) return { waits, after: end };
+  }
+  return { waits, after: last };
+}
+
+/** As stores sort names, which are ASCII. */
+function byName(one: string, other: string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
+}
+
 async function viewAgent(
   world: World,
   agent: Address,
   activation: Activation | undefined,
 ): Promise<AgentView | undefined> {
-  if (activation !== undefined && activation.phase === "ready") {
-    return activation.committed === undefined ? undefined : agentView(agent, activation.committed);
-  }
+  const state = await committedState(world, agent, activation);
+  if (!(state instanceof DormouseError)) return state === undefined ? undefined : agentView(agent, state);
+  const nothing = { value: undefined, errorCount: 0, at: 0, waitCount: 0, stuck: undefined };
+  return { agent, status: "unreadable", seq: 0, ...nothing };
+}
+
+/** Of an agent in memory or in the store; its error, if what the store has of it is damaged. */
+async function committedState(
+  world: World,
+  agent: Address,
+  activation: Activation | undefined,
+): Promise<AgentState | DormouseError | undefined> {
+  if (activation !== undefined && activation.phase === "ready") return activation.committed;
   try {
     const head = await readHead(world, agent);
     if (head?.kept === undefined) return undefined;
     const { base, steps } = await readRun(world, head.kept.run, headKey(agent));
-    const state = foldRun(base, steps);
-    return state === undefined ? undefined : agentView(agent, state);
+    return foldRun(base, steps);
   } catch (error) {
     // One agent that cannot be read does not keep the others from being listed (D9).
     if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
-    return { agent, status: "unreadable", seq: 0, value: undefined, errorCount: 0, at: 0 };
+    return error;
   }
 }
 
-function agentView(agent: Address, { status, seq, machine, errorCount, now }: AgentState): AgentView {
-  return { agent, status, seq, value: machine.value, errorCount, at: now };
+function agentView(agent: Address, state: AgentState): AgentView {
+  const { status, seq, machine, errorCount, now } = state;
+  const view = { agent, status, seq, value: machine.value, errorCount, at: now };
+  return { ...view, waitCount: waitCount(state), stuck: stuckError(state) };
 }
 
 function withAgent<T>(readable: Readable, agent: Address, look: (activation: Activation) => T): Promise<T> {
@@ -259,27 +337,9 @@ function viewState(registry: Registry, agent: Address, state: AgentState): State
   }
   const newer = newerState(agent, state, known);
   if (newer !== undefined) throw newer;
-  const { value, context, tags, output, error } = describe(decode(known.machine, state.machine));
+  const description = describe(decode(known.machine, state.machine));
+  const { value, context, tags, output, error } = description;
   const { status, seq, errorCount } = state;
-  return { status, seq, value, context, tags: [...tags], output, error, errorCount };
-}
-
-function viewStep({ step, before, after }: PastStep): StepView {
-  const { seq, at, cause, error, sent, emitted } = step;
-  const effectsBefore = before?.effects ?? {};
-  const began = Object.entries(after?.effects ?? {}).filter(([address]) => effectsBefore[address] === undefined);
-  return {
-    seq,
-    at,
-    cause: cause.kind,
-    event: "event" in cause ? cause.event : undefined,
-    from: cause.kind === "event" ? cause.from : undefined,
-    valueBefore: before?.machine.value,
-    value: after?.machine.value,
-    context: after?.machine.context,
-    error,
-    began: began.map(([address, { src, input }]) => ({ src, input, address })),
-    sent,
-    emitted,
-  };
+  const underWay = { effects: effectViews(state), waits: waitsOf(agent, state, description) };
+  return { status, seq, value, context, tags: [...tags], output, error, errorCount, ...underWay };
 }

@@ -13,6 +13,7 @@ import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { dateMsMax } from "../agent/duration.ts";
 import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
+import { makeToken } from "../agent/token.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
 import { sha256, toHex } from "./context.ts";
@@ -103,7 +104,7 @@ export function beginDurable(birth: Uint8Array, address: string, now: number, ro
 
 /** What names one wait to whoever may end it: the agent, and what only its asker can know. */
 export function tokenOf(agent: string, key: Uint8Array, place: number): string {
-  return `${secretOf(key, place)}.${agent}`;
+  return makeToken(secretOf(key, place), agent);
 }
 
 function secretOf(key: Uint8Array, place: number): string {
@@ -327,13 +328,23 @@ export function hasDurable(state: AgentState): boolean {
   return Object.values(state.effects).some(({ durable }) => durable !== undefined);
 }
 
-/** A value for the wait that a token names. @throws DormouseError `conflict` (`token.unknown`). */
+/** The message whose value is being looked at for the wait that a token names. */
+export function offeredUnder({ effects }: AgentState, secret: string): string | undefined {
+  for (const { durable } of Object.values(effects)) {
+    for (const [place, call] of Object.entries(durable?.open ?? {})) {
+      if (durable === undefined || call.kind !== "receive" || call.offered === undefined) continue;
+      if (secretOf(durable.key, Number(place)) === secret) return call.offered.id;
+    }
+  }
+  return undefined;
+}
+
+/** A value for the wait that a token names, of which none is being looked at. @throws DormouseError `conflict` (`token.unknown`). */
 export function respond(making: Making, secret: string, value: unknown, id: string): void {
   for (const [address, { durable }] of Object.entries(making.state.effects)) {
     if (durable === undefined) continue;
     for (const [place, call] of Object.entries(durable.open)) {
       if (call.kind !== "receive" || secretOf(durable.key, Number(place)) !== secret) continue;
-      if (call.offered !== undefined) throw tokenUnknown(making.agent, "another value for it is being looked at");
       give(making, address, Number(place), call, { name: call.name, value, id, at: making.now, isByToken: true });
       return;
     }
@@ -348,7 +359,7 @@ export function respond(making: Making, secret: string, value: unknown, id: stri
   throw tokenUnknown(making.agent, "the wait is over, or its function has ended");
 }
 
-function tokenUnknown(agent: string, why: string): DormouseError {
+export function tokenUnknown(agent: string, why: string): DormouseError {
   return new DormouseError("conflict", "token.unknown", `nothing waits under this token, ${why}: agent=${agent}`);
 }
 

@@ -50,10 +50,12 @@ import {
   hasDurable,
   keepEvent,
   type Making,
+  offeredUnder,
   offerEvent,
   respond,
   takeAnswer as takeCallAnswer,
   takeNews as takeCallNews,
+  tokenUnknown,
   unstick,
   wakeCall,
 } from "./durable.ts";
@@ -343,6 +345,7 @@ function alreadyStarted(before: Activated, start: StartInput): Outcome {
 
 function notStarted(input: Exclude<StepInput, StartInput>): Outcome {
   if (!("message" in input)) return pass("no-agent", [], []);
+  if (input.kind === "respond") return refuseToken(input.message, 0, "there is no such agent");
   const error = encodeError(notStartedError(input.message.to));
   return refuse("not-started", input.message, 0, error);
 }
@@ -370,6 +373,7 @@ function answerRepeat(state: AgentState, input: StepInput): Outcome | undefined 
 
 function ended(state: AgentState, input: Exclude<StepInput, StartInput>): Outcome {
   if (!("message" in input)) return pass("ended", [], []);
+  if (input.kind === "respond") return refuseToken(input.message, state.seq, "the agent has ended");
   return refuse("ended", input.message, state.seq, endedError(input.message.to, state.status));
 }
 
@@ -379,6 +383,11 @@ function pass(why: string, answers: readonly GivenAnswer[], sends: readonly Send
 
 function refuse(why: string, message: Envelope, seq: number, error: ErrorData, sends: readonly Send[] = []): Outcome {
   return { kind: "passed", why, error, answers: answerTo(message, { ok: false, seq, error }), sends };
+}
+
+/** A token dies with its wait, however that came to its end. */
+function refuseToken(message: Envelope, seq: number, why: string): Outcome {
+  return refuse("refused", message, seq, encodeError(tokenUnknown(message.to, why)));
 }
 
 function endedError(agent: string, status: AgentStatus): ErrorData {
@@ -561,9 +570,11 @@ class Work {
   respond(input: Extract<StepInput, { kind: "respond" }>): Outcome {
     const { message, at, secret, value } = input;
     const opened = { kind: "event", message, at, event: { type: "dormouse.respond" } } as const;
-    if (message.ask !== undefined) this.#openAsk(message, opened, message.id);
+    // While another value for the wait is looked at: what comes of that one is the answer to both.
+    const offered = offeredUnder(this.#state, secret);
+    if (message.ask !== undefined) this.#openAsk(message, opened, offered ?? message.id);
     try {
-      respond(this.#making(), secret, value, message.id);
+      if (offered === undefined) respond(this.#making(), secret, value, message.id);
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
     }
@@ -621,6 +632,7 @@ class Work {
   /** Folds what the engine gave into the state and into what is let out. */
   finish(result: EngineResult, cause: Cause): Outcome {
     this.#foldWaysOut(result.waysOut);
+    this.#answerTaken();
     const machine = encode(result.next);
     this.#state = { ...this.#state, machine };
     if (machine.status !== "active") this.#endWith(machine.status);
@@ -682,7 +694,9 @@ class Work {
   }
 
   #notTaken(message: Envelope, event: EventData): Outcome {
-    if (hasDurable(this.#state)) return this.#keep(message, event);
+    // Who asks waits for a reply, and a function that receives the event later gives none.
+    const isForReply = message.ask !== undefined && message.ask.until !== "taken";
+    if (hasDurable(this.#state) && !isForReply) return this.#keep(message, event);
     const { value, accepts } = describe(this.#before.live);
     const isKnown = accepts.includes(event.type);
     const error = encodeError(
@@ -960,6 +974,14 @@ class Work {
       (ask) => ask.eventType === eventType && (messageId === undefined || ask.handledId === messageId),
       this.#replyAnswer(eventType, value),
     );
+  }
+
+  /** Who waits for no reply hears that the machine has taken the event, also where it ends by it. */
+  #answerTaken(): void {
+    const { input } = this.#request;
+    if (input.kind !== "event" || input.message.ask?.until !== "taken") return;
+    const { id } = input.message;
+    this.#answer((ask) => ask.handledId === id, { ok: true, seq: this.#seq, value: undefined });
   }
 
   #replyAnswer(eventType: string, value: unknown): Answer {

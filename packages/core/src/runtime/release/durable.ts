@@ -13,6 +13,8 @@
  * F6  News of one turn go together, so parallel calls that end together are one commit.
  * F7  A run that is dropped, by a park, a restart, another owner or an end, never resumes: its promises stay open, and go
  *     with its memory.
+ * F8  What a marked call does begins when the waits that the function has begun before it are durable: it may hand out their
+ *     tokens, and whoever answers at once must find the wait (D6).
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { checkName, makeAddress } from "../../agent/address.ts";
@@ -86,6 +88,10 @@ class DurableRun implements DurableScope {
   #seen = 0;
   #now: number;
   #logs = 0;
+  /** Waits whose beginning was told and is not committed yet. */
+  readonly #opening = new Set<number>();
+  /** What begins when there are none. */
+  readonly #gated: (() => void)[] = [];
   /** Attempts and checks under way here. */
   #atWork = 0;
   #news: CallNews[] = [];
@@ -157,12 +163,25 @@ class DurableRun implements DurableScope {
       const attempt = (place: number, n: number): void => void this.#attempt({ place, name, fn, retry, n, options });
       let begun = 0;
       return this.#make("run", name, (place) => ({
-        begin: () => attempt(place, (begun = 1)),
+        begin: () => this.#afterWaits(() => attempt(place, (begun = 1))),
         look: (open) => {
           if (open.kind !== "run" || open.due !== undefined || open.attempts < begun) return;
           attempt(place, (begun = open.attempts + 1));
         },
       })).answered;
+    });
+  }
+
+  /** F8 */
+  #afterWaits(begin: () => void): void {
+    if (this.#opening.size === 0) {
+      begin();
+      return;
+    }
+    this.#begin();
+    this.#gated.push(() => {
+      this.#done();
+      begin();
     });
   }
 
@@ -249,7 +268,8 @@ class DurableRun implements DurableScope {
     const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
     let looked: string | undefined;
     return this.#make("receive", name, (at) => ({
-      begin: () =>
+      begin: () => {
+        this.#opening.add(at);
         this.#tell({
           what: "receive",
           place: at,
@@ -258,7 +278,8 @@ class DurableRun implements DurableScope {
           ...(timeoutMs === undefined ? {} : { timeoutMs }),
           ...(question === undefined ? {} : { question }),
           ...jsonSchemaOf(schema),
-        }),
+        });
+      },
       look: (open) => {
         if (open.kind !== "receive" || open.offered === undefined || open.offered.id === looked) return;
         looked = open.offered.id;
@@ -399,6 +420,10 @@ class DurableRun implements DurableScope {
       if (checkpoint !== undefined) this.#recorded.set(checkpoint.place, checkpoint);
     }
     this.#state = durable;
+    for (const place of this.#opening) {
+      if (place in durable.open || this.#recorded.has(place)) this.#opening.delete(place);
+    }
+    if (this.#opening.size === 0) for (const begin of this.#gated.splice(0)) begin();
   }
 
   /** When the function has gone as far as it can: tells the next result, and what there is to tell of it (F4, F6). */
@@ -525,9 +550,11 @@ class DurableRun implements DurableScope {
 /** Where the body of a marked call runs: what is marked in it runs plainly. */
 class InsideCall implements DurableScope {
   readonly run: DurableScope["run"];
+  readonly call: RunCall;
   readonly draw: Draw;
 
   constructor(call: RunCall, draw: Draw) {
+    this.call = call;
     this.run = async (_name, inner) => inner(call) as never;
     this.draw = draw;
   }

@@ -1,0 +1,45 @@
+/** `dormouse respond`: answers a wait, by its token or by its agent and name. */
+import { parseToken } from "@dormouse/core/protocol";
+import { type Call, type Command, limitsOf, readJson, withClient, withUserAgent } from "./command.ts";
+import { UsageError } from "./usage-error.ts";
+
+export const respond: Command = {
+  name: "respond",
+  arguments: ["<token|type/key>", "<value|name>", "[value]"],
+  options: ["timeout", "json"],
+  summary: "answer a wait: respond <token> <value>, or respond <type/key> <name> <value>",
+  help:
+    "The value is JSON. By its token the one wait is answered that the token names, as waits prints it; by an agent and a " +
+    "name the first wait of that name, or the one to come: the value is kept for it. A machine takes the event " +
+    "{ type: name, value }. A value that does not fit is refused, and the wait goes on. A host must run.",
+  run: (call) => (isToken(call.arguments[0] ?? "") ? respondByToken(call) : respondByName(call)),
+};
+
+/** No agent type holds a dot. */
+function isToken(text: string): boolean {
+  return /^[^/]*\./.test(text);
+}
+
+async function respondByToken(call: Call): Promise<void> {
+  const [token = "", json = "", tooMany] = call.arguments;
+  if (tooMany !== undefined) throw new UsageError(`a token is followed by the value alone; too many: ${tooMany}`);
+  const { agent } = parseToken(token);
+  const value = readJson("value", json);
+  const limits = limitsOf(call);
+  await withClient(call, async (client) => {
+    await client.respond(token, value, limits);
+    call.output.result(`the wait of ${agent} is answered`, { agent });
+  });
+}
+
+async function respondByName(call: Call): Promise<void> {
+  const [, name = "", json] = call.arguments;
+  if (json === undefined)
+    throw new UsageError("an agent is followed by what it waits for and the value, which is missing");
+  const value = readJson("value", json);
+  const limits = limitsOf(call);
+  await withUserAgent(call, async ({ ref }) => {
+    await ref.respond(name, value, limits);
+    call.output.result(`${name} is accepted for ${ref.address}`, { agent: ref.address, name });
+  });
+}
