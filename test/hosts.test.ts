@@ -156,6 +156,30 @@ test("a host that was sealed is known to be over, also to one that starts later 
   await expect.poll(() => membership.stateOf(second.incarnation.id)).toBe("dead");
 });
 
+test("a host that reads other settings of the app than those that run does not start", async () => {
+  const cluster = new Cluster();
+  const first = await cluster.host("one");
+  const ports = cluster.world.open("two", { clock: realClock, entropy: realEntropy });
+  const store: Ports["store"] = {
+    ...ports.store,
+    put: (...put) => ports.store.put(...put),
+    list: (...listed) => ports.store.list(...listed),
+    delete: (...deleted) => ports.store.delete(...deleted),
+    get: async (name) => {
+      const found = await ports.store.get(name);
+      if (found === undefined || name !== "app.json") return found;
+      const changed = Buffer.from(found.bytes).toString().replace(`"partitions": ${partitions}`, '"partitions": 8');
+      return { ...found, bytes: Buffer.from(changed) };
+    },
+  };
+  await expect(startIncarnation({ agents: all, ports: { ...ports, store } })).rejects.toMatchObject({
+    kind: "invalid",
+    code: "app.mismatch",
+    message: expect.stringContaining("partitions=8") as string,
+  });
+  expect(first.owned()).toBe(partitions);
+});
+
 test("a host that joins under load gets its share, and nothing is lost, doubled or refused", async () => {
   const first = await cluster.host("a");
   const client = cluster.client(first);

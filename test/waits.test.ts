@@ -164,7 +164,7 @@ test("an agent is read with what it has under way: effects, and the calls that t
           await Promise.all([
             failing,
             sleep("1d"),
-            ask(order, "o9", { type: "deny" } as never, { timeout: "3h" }),
+            ask(order, "o9", { type: "pack" } as never, { timeout: "3h" }),
             receive("go"),
           ]);
         }),
@@ -176,7 +176,7 @@ test("an agent is read with what it has under way: effects, and the calls that t
       ],
     }),
   });
-  await using runtime = await testRuntime({ agents: [busy] });
+  await using runtime = await testRuntime({ agents: [busy, order] });
   const ref = runtime.client.agent(busy, "b1");
   await ref.start();
   await expect.poll(async () => (await ref.read())?.waits.length).toBe(1);
@@ -189,7 +189,7 @@ test("an agent is read with what it has under way: effects, and the calls that t
   expect(effects[1]?.durable?.open).toMatchObject([
     { place: 2, kind: "run", name: "flaky", due: begunAt + 2 * hour, attempts: 1, error: { name: "RangeError" } },
     { place: 3, kind: "sleep", due: begunAt + 24 * hour, since: begunAt },
-    { place: 4, kind: "ask", name: "deny", to: "order/o9", due: begunAt + 3 * hour },
+    { place: 4, kind: "ask", name: "pack", to: "order/o9", due: begunAt + 3 * hour },
     { place: 5, kind: "receive", name: "go", due: undefined },
   ]);
   gate.resolve();

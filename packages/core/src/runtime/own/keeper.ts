@@ -16,7 +16,7 @@
  */
 import type { Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
-import type { App } from "../../format/app.ts";
+import { type App, decodeApp } from "../../format/app.ts";
 import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
 import type { Cancel, Channel, Mailbox, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
@@ -102,12 +102,14 @@ export class Keeper {
   /**
    * Announces the host, and takes up what is placed here and free, or was a dead host's.
    *
-   * @throws DormouseError `invalid` (`host.too-old`, `host.too-new`): it cannot live beside the hosts there are.
+   * @throws DormouseError `invalid` (`host.too-old`, `host.too-new`, `app.mismatch`): it cannot live beside the hosts there are.
    */
   async start(): Promise<void> {
     const { membership, channel, app } = this.#options;
     // Before anyone counts on it.
-    this.#options.formats.check(await this.#others());
+    const others = await this.#others();
+    this.#options.formats.check(others);
+    checkSameApp(app, others);
     await this.#announce();
     this.#stops.push(
       membership.watch(() => this.look()),
@@ -312,5 +314,24 @@ export class Keeper {
       for (const partition of due) if (still.has(partition)) kept.add(partition);
     }
     this.#handing = undefined;
+  }
+}
+
+/** A host that took another number of partitions for the app's would give its agents second lives (D5). */
+function checkSameApp(
+  app: App,
+  others: readonly { readonly incarnation: string; readonly facts: Pick<HostFacts, "name" | "app"> }[],
+): void {
+  for (const { incarnation, facts } of others) {
+    if (facts.app === undefined) continue;
+    const { birth, partitions } = decodeApp(facts.app, `of host ${incarnation}`);
+    if (birth === app.birth && partitions === app.partitions) continue;
+    throw new DormouseError(
+      "invalid",
+      "app.mismatch",
+      `this host read other settings of the app than the hosts that run: it has another store, or app.json was changed by ` +
+        `hand; put that right, then start again: app=${app.name} partitions=${app.partitions} host=${facts.name} ` +
+        `incarnation=${incarnation} its=${partitions}${birth === app.birth ? "" : ", another birth"}`,
+    );
   }
 }
