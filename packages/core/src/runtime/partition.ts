@@ -125,7 +125,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
       use: (agent, work) => this.#use(agent, work),
       known: (activation, path) => this.#known(activation, path),
       step: (activation, known, envelope) =>
-        this.#stepEnvelope(activation, known, envelope, envelope.sentAt, undefined),
+        // An ask was not given up by whoever waits for it: its patience counts from here on.
+        this.#stepEnvelope(activation, known, envelope, envelope.ask ? world.clock.now() : envelope.sentAt, undefined),
       end: (activation, known, message) =>
         void this.#step(activation, known, { kind: "end", how: "terminate", message }, undefined),
       forget: (activation) => this.#forget(activation),
@@ -493,7 +494,8 @@ export class PartitionLoop implements Committing, Readable, Cautious {
   #answerRepeat(activation: Activation, envelope: Envelope, origin: Origin): boolean {
     if (envelope.ask?.isRepeat !== true) return false;
     const kept = this.state.answers.get(envelope.id);
-    const isOpen = activation.state?.asks.some((open) => open.id === envelope.id) === true;
+    const isShelved = this.state.shelf.get(envelope.to)?.some(({ id }) => id === envelope.id) === true;
+    const isOpen = isShelved || activation.state?.asks.some((open) => open.id === envelope.id) === true;
     // What was asked under a key, the agent itself answers again, for much longer.
     if (kept === undefined && !isOpen && activation.state?.keys.has(envelope.key ?? "") === true) return false;
     const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };

@@ -64,10 +64,17 @@ export class Shelf {
   setAside({ agent }: Activation, envelope: Envelope, origin: Origin, why: DormouseError): void {
     const { entries } = this.#options;
     if (!isOfHost(why) && why.code !== "agent.quarantined") this.#quarantine(agent, encodeError(why), envelope.id);
-    if (envelope.ask === undefined) {
+    // An ask too, where another host surely has what this one lacks: it is answered there.
+    if (envelope.ask === undefined || why.code === "agent.newer-state") {
       // Of one that is set aside it was said when that was done.
       if (isOfHost(why)) {
-        this.#options.observe({ kind: "refused", agent, id: envelope.id, isAsked: false, error: encodeError(why) });
+        this.#options.observe({
+          kind: "refused",
+          agent,
+          id: envelope.id,
+          isAsked: envelope.ask !== undefined,
+          error: encodeError(why),
+        });
       }
       entries.add({ kind: "shelve", origin, envelope }, entryBytes(envelope), () => undefined);
       return;
