@@ -157,7 +157,6 @@ test("a host that was sealed is known to be over, also to one that starts later 
 });
 
 test("a host that reads other settings of the app than those that run does not start", async () => {
-  const cluster = new Cluster();
   const first = await cluster.host("one");
   const ports = cluster.world.open("two", { clock: realClock, entropy: realEntropy });
   const store: Ports["store"] = {

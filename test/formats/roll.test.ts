@@ -164,6 +164,10 @@ function isAnyOf(version: number): boolean {
   return [...versions().values()].some((found) => found.has(version));
 }
 
+function isOnly(kind: string, version: number): boolean {
+  return [...(versions().get(kind) ?? [])].join() === String(version);
+}
+
 async function settleAll(): Promise<void> {
   for (const host of hosts) await host.settle();
 }
@@ -192,8 +196,7 @@ test("rolls between two formats and two agent versions under load", { timeout },
   c = await replace(c, next, 2);
   await until(() => ["R", "E"].every((kind) => versions().get(kind)?.has(2) === true));
   // Each host begins to write the newer format when it has looked twice: the last one some rounds after the others.
-  const isNewer = (kind: string): boolean => [...(versions().get(kind) ?? [])].join() === "2";
-  while (!["P", "H"].every(isNewer)) {
+  while (!["P", "H"].every((kind) => isOnly(kind, 2))) {
     await load.more(1);
     await settleAll();
   }
