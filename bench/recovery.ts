@@ -8,8 +8,8 @@ import { addHost, type Fault, killHost, rollHosts } from "../test/cluster/faults
 import { atMost, type Figure, median, print } from "./figure.ts";
 
 const rounds = 5;
-/** In each partition an ask about every 25 ms: gaps are told no finer. */
-const load = { lanes: 4, everyMs: 100, others: 2 };
+/** Some 530 asks a second, as in the fault test: in each partition one about every 60 ms, and gaps are told no finer. */
+const load = { lanes: 4, everyMs: 240, others: 2 };
 
 /** The longest gap of any partition while it lasts. */
 async function gapOf(cluster: Cluster, fault: Fault, random: Random): Promise<number> {

@@ -33,6 +33,18 @@ test("what the image copies is there, and sent to its build", () => {
   expect(sources.filter((source) => !sent.includes(`!${source}`))).toEqual([]);
 });
 
+test("the image has what npm asks of every workspace of the lock file", () => {
+  const { packages } = JSON.parse(read("package-lock.json")) as {
+    readonly packages: Readonly<Record<string, unknown>>;
+  };
+  const workspaces = Object.keys(packages).filter((path) => path !== "" && !path.includes("node_modules"));
+  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = ""]) => paths.split(" "));
+  const isCopied = (path: string): boolean =>
+    copied.some((source) => `${path}/package.json` === source || path.startsWith(`${source}/`));
+  expect(workspaces.length).toBeGreaterThan(5);
+  expect(workspaces.filter((path) => !isCopied(path))).toEqual([]);
+});
+
 test("the image starts the file that the package names as its command, in a form that signals reach", () => {
   const { bin, files } = JSON.parse(read("services/host/package.json")) as {
     readonly bin: Readonly<Record<string, string>>;
