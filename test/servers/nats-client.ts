@@ -25,12 +25,17 @@ async function askOnce(url: string, subject: string, body: string): Promise<stri
   const publish = `PUB ${subject} ${inbox} ${Buffer.byteLength(body)}\r\n${body}\r\n`;
   socket.write(`CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB ${inbox} 1\r\n${publish}`);
   const silence = new AbortController();
-  silence.signal.addEventListener("abort", () => socket.destroy());
+  const lines = createInterface({ input: socket });
+  // Lines do not end with a socket that is destroyed.
+  silence.signal.addEventListener("abort", () => {
+    lines.close();
+    socket.destroy();
+  });
   const silentMsMax = subject.startsWith("$JS.API.") ? silenceMsMax.api : silenceMsMax.other;
   socket.setTimeout(silentMsMax, () => silence.abort());
   let isAnswer = false;
   try {
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of lines) {
       if (isAnswer) return line;
       if (line === "NATS/1.0 503") return undefined;
       isAnswer = line.startsWith(`MSG ${inbox}`);
