@@ -33,7 +33,7 @@ test("each call is told when it begins to wait, fails an attempt and ends; an er
         return { text: input.topic, usage: { tokens: 12 } };
       };
       await run("draft", draft, { retry, input });
-      await run("nothing", () => null);
+      await run("nothing", () => null, { usage: (given) => ({ given, tokens: 3 }) });
       await run("broken", () => Promise.reject(new TerminalError("for good"))).catch(() => undefined);
       await sleep("2h");
       await send(counter, "c1", { type: "add" });
@@ -62,7 +62,14 @@ test("each call is told when it begins to wait, fails an attempt and ends; an er
       usage: { tokens: 12 },
       result: { ok: true, output: { text: "dormice", usage: { tokens: 12 } } },
     },
-    { cause: "calls", place: 2, name: "nothing", what: "ended", result: { ok: true, output: null } },
+    {
+      cause: "calls",
+      place: 2,
+      name: "nothing",
+      what: "ended",
+      usage: { given: null, tokens: 3 },
+      result: { ok: true, output: null },
+    },
     {
       cause: "calls",
       place: 3,

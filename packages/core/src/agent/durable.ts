@@ -23,11 +23,13 @@ export interface RunCall {
   readonly idempotencyKey: string;
 }
 
-export interface RunOptions {
+export interface RunOptions<TResult = unknown> {
   /** Default: ten attempts, after 1 s, 2 s, 4 s and so on, 5 min at most. */
   readonly retry?: RetryPolicy;
   /** What the history shows as this call's input. Default: nothing. */
   readonly input?: unknown;
+  /** What the call used, such as tokens and cost, as the history tells it. Default: the result's own field `usage`. */
+  readonly usage?: (result: TResult) => unknown;
 }
 
 export interface ReceiveOptions<S extends StandardSchemaV1 = StandardSchemaV1> {
@@ -58,7 +60,7 @@ export interface DurableContext<TInput = undefined> {
   readonly run: <TResult>(
     name: string,
     fn: (call: RunCall) => TResult | PromiseLike<TResult>,
-    options?: RunOptions,
+    options?: RunOptions<Awaited<TResult>>,
   ) => Promise<Awaited<TResult>>;
   /** Waits, for days if need be; a wait holds no process. @throws DormouseError `invalid` (`duration.invalid`). */
   readonly sleep: (duration: Duration) => Promise<void>;

@@ -151,14 +151,17 @@ class DurableRun implements DurableScope {
 
   // ------------------------------------------------------------------------------------------------------------- its calls
 
-  #run(name: string, fn: (call: RunCall) => unknown, options: RunOptions = {}): Promise<unknown> {
+  #run(name: string, fn: (call: RunCall) => unknown, options: RunOptions<never> = {}): Promise<unknown> {
     const inside = currentScope();
     // The outermost marked call is the boundary.
-    if (inside !== undefined && inside !== this) return settled(() => inside.run(name, fn, options));
+    if (inside !== undefined && inside !== this) return settled(() => inside.run(name, fn));
     return settled(() => {
       checkCallName(name);
       if (typeof fn !== "function") throw optionError("what run does is a function", fn);
-      checkOptions("run", options, ["retry", "input"]);
+      checkOptions("run", options, ["retry", "input", "usage"]);
+      if (options.usage !== undefined && typeof options.usage !== "function") {
+        throw optionError("usage is a function of the result", options.usage);
+      }
       const retry = resolveRetry(options.retry);
       const attempt = (place: number, n: number): void => void this.#attempt({ place, name, fn, retry, n, options });
       let begun = 0;
@@ -211,7 +214,7 @@ class DurableRun implements DurableScope {
       this.#tell({ what: "failed", ...told, error: encodeError(result.thrown), due: clock.now() + delayMs });
     } else {
       const ended = result.ok ? this.#valueOf(result.value) : { ok: false as const, error: encodeError(result.thrown) };
-      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(ended) });
+      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(ended, options) });
     }
     this.#done();
   }
@@ -571,7 +574,7 @@ interface Attempt {
   readonly fn: (call: RunCall) => unknown;
   readonly retry: ResolvedRetry;
   readonly n: number;
-  readonly options: RunOptions;
+  readonly options: RunOptions<never>;
 }
 
 interface AskOptions {
@@ -675,7 +678,7 @@ function checkFits(to: string, value: unknown): void {
 const envelopeBytesMax = 4_096;
 
 /** As far as it can be kept and is of use to a reader. */
-function inputOf({ input }: RunOptions): { readonly input?: unknown } {
+function inputOf({ input }: Pick<RunOptions, "input">): { readonly input?: unknown } {
   try {
     checkData(input, { what: "input", code: "input.not-data" });
     if (input === undefined || encodeValue(input).length > inputBytesMax) return {};
@@ -686,12 +689,21 @@ function inputOf({ input }: RunOptions): { readonly input?: unknown } {
 }
 
 /** Tokens and cost, where the result tells them as model calls do. */
-function usageOf(result: EffectResult): { readonly usage?: unknown } {
-  if (!result.ok || typeof result.output !== "object" || result.output === null) return {};
-  const { usage } = result.output as { readonly usage?: unknown };
-  if (typeof usage !== "object" || usage === null) return {};
-  const { input: kept } = inputOf({ input: usage });
-  return kept === undefined ? {} : { usage: kept };
+function usageOf(result: EffectResult, { usage: tell = ownUsage }: RunOptions<never>): { readonly usage?: unknown } {
+  if (!result.ok) return {};
+  try {
+    const usage = tell(copyOf(result.output) as never);
+    if (typeof usage !== "object" || usage === null) return {};
+    const { input: kept } = inputOf({ input: usage });
+    return kept === undefined ? {} : { usage: kept };
+  } catch {
+    // The call has ended as it has, whatever is told of it.
+    return {};
+  }
+}
+
+function ownUsage(output: unknown): unknown {
+  return typeof output === "object" && output !== null ? (output as { readonly usage?: unknown }).usage : undefined;
 }
 
 function jsonSchemaOf(schema: StandardSchemaV1 | undefined): { readonly schema?: unknown } {
