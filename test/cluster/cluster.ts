@@ -23,11 +23,13 @@ export interface ClusterOptions {
   readonly load: Pick<LoadPlan, "lanes" | "everyMs" | "others">;
   /** Whether all writings are seen by the checker of owners, at some cost. */
   readonly isWitnessed: boolean;
-  /** Whether hosts run what `npm run build` makes. Default: the sources. */
+  /** Whether hosts run what `npm run build` makes, with the settings that they have by themselves. Default: the sources. */
   readonly isBuilt?: boolean;
 }
 
 export const partitions = 32;
+/** Settles and passivates all the time, so that faults meet it there; not where it is measured. */
+const alwaysSettling = { DORMOUSE_SETTLE_MS: "3000", DORMOUSE_SETTLE_ROUND_MS: "1000" };
 const prefix = "chaos";
 const wellMsMax = 120_000;
 const pollMs = 20;
@@ -100,9 +102,7 @@ export class Cluster {
         DORMOUSE_S3_FORCE_PATH_STYLE: "true",
         DORMOUSE_PARTITIONS: String(partitions),
         DORMOUSE_NATS_STREAM_BYTES_MAX: "16777216",
-        // Settles and passivates all the time, so that faults meet it there.
-        DORMOUSE_SETTLE_MS: "3000",
-        DORMOUSE_SETTLE_ROUND_MS: "1000",
+        ...(this.#options.isBuilt === true ? {} : alwaysSettling),
       },
       this.#options.isBuilt ?? false,
     );
