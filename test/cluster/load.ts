@@ -82,7 +82,9 @@ export class Load {
       for (let dueMs = performance.now(); !this.#stopping.signal.aborted;) {
         // After a failure its numbers say nothing any more; the failure is told.
         if (!(await turn(lane, chance))) return;
-        dueMs = Math.max(dueMs + this.#plan.everyMs, performance.now());
+        // In its own time also after a pause: lanes that waited for one thing would else go on all at once, and tell less.
+        const { everyMs } = this.#plan;
+        dueMs += everyMs * Math.max(1, Math.ceil((performance.now() - dueMs) / everyMs));
         await this.#pause(dueMs - performance.now());
       }
     };
