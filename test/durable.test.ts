@@ -13,9 +13,12 @@ import {
   replyTo,
   TerminalError,
 } from "@dormouse/sdk";
+import { makeClient } from "@dormouse/client";
+import { startIncarnation } from "@dormouse/core";
+import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { testRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
-import { assign, setup } from "xstate";
+import { assign, fromPromise, type PromiseActorLogic, setup } from "xstate";
 import { z } from "zod";
 
 /** How often each body ran, by name. */
@@ -504,4 +507,70 @@ test("places go round between agents, and a function is bounded by itself", asyn
     "busy/b",
     "busy/b",
   ]);
+});
+
+test("a wait that was begun with a schema takes any value once its code has none", async () => {
+  let schema: z.ZodType | undefined = z.boolean();
+  const changing = agent("changing", {
+    run: durable(async ({ receive }) => receive("value", schema === undefined ? {} : { schema })),
+  });
+  await using runtime = await testRuntime({ agents: [changing] });
+  const ref = runtime.client.agent(changing, "c1");
+  await ref.start();
+  await runtime.quiesce();
+  schema = undefined;
+  await runtime.crash();
+  await ref.send({ type: "value", value: "anything" });
+  await runtime.quiesce();
+  await expect(ref.result()).resolves.toBe("anything");
+});
+
+test("an effect under way whose actor becomes a durable function goes on as one", async () => {
+  const ports = new MemoryWorld(realClock).open("host", { clock: realClock, entropy: realEntropy });
+  const workIs = (work: PromiseActorLogic<string>) =>
+    agent("moving", {
+      machine: setup({ types: {} as { context: { said?: string } }, actors: { work } }).createMachine({
+        context: {},
+        initial: "working",
+        output: ({ context }) => context.said,
+        states: {
+          working: {
+            invoke: { src: "work", onDone: { target: "done", actions: assign({ said: ({ event }) => event.output }) } },
+          },
+          done: { type: "final" },
+        },
+      }),
+    });
+  const before = await startIncarnation({
+    agents: [workIs(fromPromise(() => new Promise(() => undefined)))],
+    ports,
+    settings: { drainMs: 0 },
+  });
+  const first = makeClient({ app: before.app, ports });
+  await first.agent("moving", "m1").start();
+  await before.drain();
+  await first.close();
+  const after = await startIncarnation({
+    agents: [workIs(durable(async ({ run }) => run("say", () => "moved")))],
+    ports,
+  });
+  const second = makeClient({ app: after.app, ports });
+  await expect(second.agent("moving", "m1").result({ timeout: "20s" })).resolves.toBe("moved");
+  await second.close();
+  after.kill();
+});
+
+test("a call beyond those that may be open at once is not let out", async () => {
+  const greedy = agent("greedy", {
+    run: durable(async ({ ask, sleep }) => {
+      const sleeps = Array.from({ length: 1_000 }, () => sleep("1d"));
+      await Promise.all([...sleeps, ask(counting, "untouched", { type: "add", by: 1 })]);
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [greedy, counting] });
+  const ref = runtime.client.agent(greedy, "g1");
+  await ref.start();
+  await runtime.quiesce();
+  expect(await ref.read()).toMatchObject({ effects: [{ durable: { error: { code: "durable.too-many" } } }] });
+  expect(await runtime.client.agent(counting, "untouched").read()).toBeUndefined();
 });

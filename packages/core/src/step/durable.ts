@@ -111,11 +111,12 @@ function secretOf(key: Uint8Array, place: number): string {
   return toHex(sha256(`${toHex(key)} ${place}`).subarray(0, 16));
 }
 
-/** Whether the function's run that says `news` is the one whose word counts. */
+/** Takes what a function's run tells, up to where it has said its last: the function rests, or has begun anew. */
 export function takeNews(making: Making, address: string, news: readonly CallNews[]): void {
+  const round = durableAt(making, address)?.round;
   for (const one of news) {
-    // By `restart` or `stuck` this run has said its last.
-    if (durableAt(making, address)?.rest !== undefined) return;
+    const durable = durableAt(making, address);
+    if (durable?.rest !== undefined || durable?.round !== round) return;
     takeOne(making, address, one);
   }
 }
@@ -133,7 +134,8 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       return;
     }
     case "sleep":
-      return open(making, address, news.place, { kind: "sleep", name: "sleep", since: now, due: news.due });
+      open(making, address, news.place, { kind: "sleep", name: "sleep", since: now, due: news.due });
+      return;
     case "receive":
       return receive(making, address, news);
     case "taken":
@@ -145,23 +147,18 @@ function takeOne(making: Making, address: string, news: CallNews): void {
     case "ask": {
       const { place, to, event, timeoutMs } = news;
       const replyTo = `${askPrefix}${address} ${durableAt(making, address)?.round} ${place} ${making.agent}`;
-      making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
-      return open(making, address, place, {
-        kind: "ask",
-        name: event.type,
-        since: now,
-        due: dueAfter(now, timeoutMs),
-        to,
-      });
+      const call: OpenCall = { kind: "ask", name: event.type, since: now, due: dueAfter(now, timeoutMs), to };
+      if (!open(making, address, place, call)) return;
+      return making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
     }
     case "spawn": {
       const { place, type, input } = news;
       const child = childAddress(type, making.agent, making.seq, place);
       const id = `${address} ${place}`;
       const parent = { address: making.agent, id, isSnapshotSynced: false };
-      making.send(child, { kind: "start-child", input, parent, path: [] });
+      if (!open(making, address, place, { kind: "spawn", name: type, since: now, child })) return;
       making.state = { ...making.state, children: { ...making.state.children, [child]: { id } } };
-      return open(making, address, place, { kind: "spawn", name: type, since: now, child });
+      return making.send(child, { kind: "start-child", input, parent, path: [] });
     }
     case "log": {
       const { message, fields } = news;
@@ -247,7 +244,7 @@ export function cancelAll(making: Making, graceMs: (src: string) => number): boo
   for (const [address, effect] of Object.entries(making.state.effects)) {
     if (effect.cancelled !== undefined) continue;
     isAny = true;
-    const cancelled = making.now + graceMs(effect.src);
+    const cancelled = dueAfter(making.now, graceMs(effect.src));
     put(making, address, { ...effect, cancelled });
     arm(making, address, cancelPlace, cancelled);
     if (effect.durable !== undefined) cancelCalls(making, address, effect.durable);
@@ -440,15 +437,17 @@ function put(making: Making, address: string, effect: Effect): void {
   making.state = { ...making.state, effects: { ...making.state.effects, [address]: effect } };
 }
 
-function open(making: Making, address: string, place: number, call: OpenCall): void {
+/** Whether it is open: beyond the bound the function is stuck. */
+function open(making: Making, address: string, place: number, call: OpenCall): boolean {
   const known = durableAt(making, address)?.open ?? {};
   if (known[place] === undefined && Object.keys(known).length >= openCallsMax) {
     rest(making, address, "stuck", encodeError(tooMany("open calls", making.agent, openCallsMax)));
-    return;
+    return false;
   }
   change(making, address, (durable) => ({ ...durable, open: { ...durable.open, [place]: call } }));
   if (call.due === undefined) disarm(making, address, place);
   else arm(making, address, place, call.due);
+  return true;
 }
 
 /** F1 */
@@ -481,8 +480,7 @@ function receive(making: Making, address: string, news: Extract<CallNews, { what
     ...(question === undefined ? {} : { question }),
     ...(schema === undefined ? {} : { schema }),
   } as const;
-  open(making, address, place, call);
-  nextKept(making, address, place, call);
+  if (open(making, address, place, call)) nextKept(making, address, place, call);
 }
 
 /** Gives a wait the first event that was kept for its name. */

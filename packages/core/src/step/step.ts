@@ -59,7 +59,7 @@ import {
   unstick,
   wakeCall,
 } from "./durable.ts";
-import type { AgentState, AgentStatus, Answer, EffectResult, OpenAsk, Timer } from "./state.ts";
+import type { AgentState, AgentStatus, Answer, Effect, EffectResult, OpenAsk, Timer } from "./state.ts";
 
 export interface StepRequest {
   readonly agent: Address;
@@ -539,7 +539,10 @@ class Work {
     const effect = this.#before.state.effects[address];
     if (effect === undefined) return pass("stale-effect", [], []);
     const attempt = effect.attempt + 1;
-    this.#state = { ...this.#state, effects: { ...this.#state.effects, [address]: { ...effect, attempt } } };
+    // Its code may have become a durable function since it began.
+    const record = effect.durable === undefined ? this.#recordOf(effect.src, address) : {};
+    const next = { ...effect, ...record, attempt };
+    this.#state = { ...this.#state, effects: { ...this.#state.effects, [address]: next } };
     return this.#finishUnchanged({ kind: "attempt", address, attempt });
   }
 
@@ -844,13 +847,12 @@ class Work {
           this.#setTimers(without(this.#state.timers, way.id));
           return;
         case "start-effect": {
-          const isDurable = durableOf(this.#request.machine.actor(way.src)?.logic) !== undefined;
           const effect = {
             id: way.id,
             src: way.src,
             input: way.input,
             attempt: 1,
-            ...(isDurable ? { durable: beginDurable(this.#state.birth, way.address, this.#now) } : {}),
+            ...this.#recordOf(way.src, way.address),
           };
           this.#state = { ...this.#state, effects: { ...this.#state.effects, [way.address]: effect } };
           return;
@@ -888,6 +890,12 @@ class Work {
       return;
     }
     this.#sends.push(sendTo(to, { kind: "event", event }));
+  }
+
+  /** The record that an effect begins with, if it is a durable function. */
+  #recordOf(src: string, address: string): Pick<Effect, "durable"> {
+    if (durableOf(this.#request.machine.actor(src)?.logic) === undefined) return {};
+    return { durable: beginDurable(this.#state.birth, address, this.#now) };
   }
 
   #isFunction(address: string): boolean {

@@ -295,7 +295,11 @@ class DurableRun implements DurableScope {
   async #check(place: number, name: string, schema: StandardSchemaV1 | undefined, offered: Offered): Promise<void> {
     const { id } = offered;
     this.#begin();
-    const result = await outcomeOf(() => schema?.["~standard"].validate(copyOf(offered.value)));
+    // Code that was deployed since may have no schema any more: then any value will do.
+    const result = await outcomeOf(() => {
+      const value = copyOf(offered.value);
+      return schema === undefined ? { value } : schema["~standard"].validate(value);
+    });
     if (this.#isOver) return;
     const checked = result.ok ? (result.value as StandardSchemaV1.Result<unknown>) : undefined;
     const issues = result.ok ? (checked?.issues?.map(issueText) ?? []) : [encodeError(result.thrown).message];
