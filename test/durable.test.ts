@@ -525,22 +525,24 @@ test("a wait that was begun with a schema takes any value once its code has none
   await expect(ref.result()).resolves.toBe("anything");
 });
 
+/** An agent that works for its result by an actor given. */
+const workIs = (work: PromiseActorLogic<string>) =>
+  agent("moving", {
+    machine: setup({ types: {} as { context: { said?: string } }, actors: { work } }).createMachine({
+      context: {},
+      initial: "working",
+      output: ({ context }) => context.said,
+      states: {
+        working: {
+          invoke: { src: "work", onDone: { target: "done", actions: assign({ said: ({ event }) => event.output }) } },
+        },
+        done: { type: "final" },
+      },
+    }),
+  });
+
 test("an effect under way whose actor becomes a durable function goes on as one", async () => {
   const ports = new MemoryWorld(realClock).open("host", { clock: realClock, entropy: realEntropy });
-  const workIs = (work: PromiseActorLogic<string>) =>
-    agent("moving", {
-      machine: setup({ types: {} as { context: { said?: string } }, actors: { work } }).createMachine({
-        context: {},
-        initial: "working",
-        output: ({ context }) => context.said,
-        states: {
-          working: {
-            invoke: { src: "work", onDone: { target: "done", actions: assign({ said: ({ event }) => event.output }) } },
-          },
-          done: { type: "final" },
-        },
-      }),
-    });
   const before = await startIncarnation({
     agents: [workIs(fromPromise(() => new Promise(() => undefined)))],
     ports,
