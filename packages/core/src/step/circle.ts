@@ -5,12 +5,11 @@
  * Owns: who waits for whom, as an ask carries it along.
  * Called by: `durable.ts`, when a function asks, and when its ask has waited for its time.
  */
-import { parseTarget } from "../agent/address.ts";
 import { askerOf } from "./replies.ts";
 import type { OpenAsk } from "./state.ts";
 
 /** Agents that an ask names as waiting for it; of more, the latest. */
-export const waitingMax = 16;
+const waitingMax = 16;
 
 /** The agents that wait for an answer of an agent with these open asks: each for the next, the last for the agent. */
 export function waitingFor(asks: readonly OpenAsk[]): readonly string[] {
@@ -20,9 +19,9 @@ export function waitingFor(asks: readonly OpenAsk[]): readonly string[] {
 
 /** From an agent that waits for `to` round to itself, where one that waits for it is waited for by `to`. */
 export function circleOf(agent: string, asks: readonly OpenAsk[], to: string): readonly string[] | undefined {
-  if (isSame(agent, to)) return [agent, agent];
+  if (agent === to) return [agent, agent];
   for (const chain of asks.map(chainOf)) {
-    const at = chain.findLastIndex((one) => isSame(one, to));
+    const at = chain.lastIndexOf(to);
     if (at >= 0) return [agent, ...chain.slice(at), agent];
   }
   return undefined;
@@ -31,9 +30,4 @@ export function circleOf(agent: string, asks: readonly OpenAsk[], to: string): r
 function chainOf({ replyTo, waiting = [] }: OpenAsk): readonly string[] {
   const asker = askerOf(replyTo);
   return asker === undefined ? [] : [...waiting, asker];
-}
-
-function isSame(one: string, other: string): boolean {
-  const [first, second] = [parseTarget(one), parseTarget(other)];
-  return first.app === second.app && first.address === second.address;
 }

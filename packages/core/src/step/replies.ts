@@ -3,7 +3,7 @@
  *
  * Owns: the text that names a function's open ask: `agent <effect> <round> <place> <agent>`; no subject has a space.
  */
-import { fullAddress, parseTarget } from "../agent/address.ts";
+import { fullAddress } from "../agent/address.ts";
 import type { AskedBy, Body } from "../format/message.ts";
 import type { Answer } from "./state.ts";
 
@@ -42,9 +42,6 @@ export function askedFrom(asked: AskedBy, from: string, app: string | undefined)
   const [, effect = "", round, place] = pattern.exec(asked.replyTo) ?? [];
   const replyTo = replyToCall(effect, Number(round), Number(place), from);
   if (app === undefined || asked.waiting === undefined) return { ...asked, replyTo };
-  return { ...asked, replyTo, waiting: asked.waiting.map((one) => fromElsewhere(one, app)) };
-}
-
-function fromElsewhere(agent: string, app: string): string {
-  return parseTarget(agent).app === undefined ? fullAddress(app, agent) : agent;
+  const waiting = asked.waiting.map((one) => (one.startsWith("/") ? one : fullAddress(app, one)));
+  return { ...asked, replyTo, waiting };
 }
