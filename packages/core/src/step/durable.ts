@@ -12,7 +12,7 @@
 import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { dateMsMax } from "../agent/duration.ts";
-import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
+import { answeredMax, checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import { makeToken } from "../agent/token.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
@@ -387,7 +387,18 @@ export function respond(making: Making, secret: string, value: unknown, id: stri
     making.answer(id, ended.result.ok ? { ok: true, output: undefined } : ended.result);
     return;
   }
-  throw tokenUnknown(making.agent, "the wait is over, or its function has ended");
+  if (making.state.answered?.includes(secret) !== true) {
+    throw tokenUnknown(making.agent, "the wait is over, or its function has ended");
+  }
+  making.answer(id, { ok: true, output: undefined });
+}
+
+/** Of a function that is over: a webhook that is delivered twice is told the same twice, also when the first ended it. */
+function rememberAnswered(making: Making, { key, checkpoints }: DurableState): void {
+  const answered = checkpoints.filter(({ kind, result }) => kind === "receive" && result.ok).slice(-answeredMax);
+  if (answered.length === 0) return;
+  const secrets = [...(making.state.answered ?? []), ...answered.map(({ place }) => secretOf(key, place))];
+  making.state = { ...making.state, answered: secrets.slice(-answeredMax) };
 }
 
 export function tokenUnknown(agent: string, why: string): DormouseError {
@@ -443,6 +454,7 @@ export function unstick(making: Making): boolean {
 export function dropDurable(making: Making, address: string): void {
   const { [address]: effect, ...effects } = making.state.effects;
   if (effect === undefined) return;
+  if (effect.durable !== undefined) rememberAnswered(making, effect.durable);
   disarm(making, address, cancelPlace);
   const over = encodeError(tokenUnknown(making.agent, "its function has ended"));
   for (const [place, call] of Object.entries(effect.durable?.open ?? {})) {
@@ -559,6 +571,7 @@ function decide(making: Making, address: string, news: Extract<CallNews, { what:
 function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
+  rememberAnswered(making, effect.durable);
   keepOffered(making, address);
   const over = encodeError(tokenUnknown(making.agent, "its function has begun anew"));
   for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
