@@ -62,6 +62,37 @@ test("a second response by token gets the first one's outcome, until the wait's 
   expect(await refusal(runtime.client.respond(token, 3))).toBe("token.unknown");
 });
 
+test("a second response is told of the first also when that ended its function, or it began anew since", async () => {
+  const tokens: string[] = [];
+  const rounds = durable(async ({ input, receive, restart }: DurableContext<number>) => {
+    const wait = receive("answer");
+    tokens.push(wait.token);
+    await wait;
+    return input < 30 ? restart(input + 1) : undefined;
+  });
+  const asking = agent("asking", {
+    machine: setup({ types: {} as { events: { type: "never" } }, actors: { rounds } }).createMachine({
+      initial: "asks",
+      states: { asks: { invoke: { src: "rounds", input: 1, onDone: "done" } }, done: { on: { never: {} } } },
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [asking] });
+  const ref = runtime.client.agent(asking, "a1");
+  await ref.start();
+  for (let round = 0; round < 30; round += 1) {
+    await runtime.quiesce();
+    await runtime.client.respond(tokens[round] ?? "", round);
+    expect(await refusal(runtime.client.respond(tokens[round] ?? "", "again"))).toBe("accepted");
+  }
+  await runtime.quiesce();
+  await runtime.crash();
+  expect((await ref.read())?.value).toBe("done");
+  expect(await refusal(runtime.client.respond(tokens[29] ?? "", "again"))).toBe("accepted");
+  // Of those long ago nothing is kept, and of those that nobody gave nothing is believed.
+  expect(await refusal(runtime.client.respond(tokens[0] ?? "", "again"))).toBe("token.unknown");
+  expect(await refusal(runtime.client.respond(`${"0".repeat(32)}.asking/a1`, 1))).toBe("token.unknown");
+});
+
 test.for([
   { value: 5, outcome: "accepted" },
   { value: -5, outcome: "receive.refused" },

@@ -324,8 +324,10 @@ async function runPlainly(fn: () => unknown): Promise<unknown> {
 
 /** @throws DormouseError `invalid` (`option.invalid`). */
 export function checkCallName(name: unknown): string {
-  if (typeof name === "string" && name !== "" && name.length <= callNameCharactersMax) return name;
-  throw optionError(`a call's name is a text of 1 to ${callNameCharactersMax} characters`, name);
+  const isText = typeof name === "string" && name !== "" && name.length <= callNameCharactersMax;
+  // Half a surrogate pair would come back from the store as another name.
+  if (isText && name.isWellFormed()) return name;
+  throw optionError(`a call's name is a text of 1 to ${callNameCharactersMax} characters of Unicode`, name);
 }
 
 const callNameCharactersMax = 256;

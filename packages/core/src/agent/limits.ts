@@ -36,6 +36,8 @@ export const waysOutMax: number = 10_000;
 export const partitionsMax: number = 4_096;
 /** Events that an agent keeps for durable functions that have not asked for them. */
 export const keptEventsMax: number = 1_000;
+/** Waits of functions that are over, of which an agent still knows that they were answered: the newest. */
+export const answeredMax: number = 16;
 /** Checkpoints of a durable function since it began or was restarted. */
 export const checkpointsMax: number = 10_000;
 /** Calls of a durable function that are open at once. */

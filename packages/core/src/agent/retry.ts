@@ -40,7 +40,8 @@ export function resolveRetry(policy: RetryPolicy = {}, maxAttemptsDefault: numbe
     throw optionError("retry.maxAttempts is a whole number from 1 on, or Infinity", maxAttempts);
   }
   if (!(Number.isFinite(backoff) && backoff >= 1)) throw optionError("retry.backoff is a number from 1 on", backoff);
-  if (!(jitter >= 0 && jitter <= 1)) throw optionError("retry.jitter is a number from 0 to 1", jitter);
+  if (!(Number.isFinite(jitter) && jitter >= 0 && jitter <= 1))
+    throw optionError("retry.jitter is a number from 0 to 1", jitter);
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
   if (timeoutMs === 0) throw optionError("retry.timeout is longer than nothing", timeout);
   const initialMs = parseDuration(initialInterval);
@@ -59,7 +60,9 @@ export function resolveRetry(policy: RetryPolicy = {}, maxAttemptsDefault: numbe
 export function retryDelay(retry: ResolvedRetry, attempt: number, error: unknown, random: number): number | undefined {
   if (isTerminal(error) || attempt >= retry.maxAttempts) return undefined;
   if (error instanceof RetryAfter) return error.delayMs;
-  const wholeMs = Math.min(retry.maxMs, retry.initialMs * retry.backoff ** Math.min(attempt - 1, 1_000));
+  // The power may be infinite, and nothing times that is no number.
+  const grownMs = retry.initialMs === 0 ? 0 : retry.initialMs * retry.backoff ** (attempt - 1);
+  const wholeMs = Math.min(retry.maxMs, grownMs);
   return Math.ceil(wholeMs * (1 - retry.jitter * random));
 }
 

@@ -12,7 +12,7 @@
 import type { Address } from "../agent/address.ts";
 import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { dateMsMax } from "../agent/duration.ts";
-import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
+import { answeredMax, checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts";
 import { makeToken } from "../agent/token.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
@@ -46,44 +46,42 @@ export type CallNews =
       readonly input?: unknown;
       readonly usage?: unknown;
     }
-  /** An attempt at a `run`, or, at place 0, at the function itself, failed and is repeated at `due`. */
-  | {
-      readonly what: "failed";
-      readonly place: number;
-      readonly name: string;
-      readonly error: ErrorData;
-      readonly attempt: number;
-      readonly startedAt: number;
-      readonly due: number;
-    }
-  | { readonly what: "sleep"; readonly place: number; readonly due: number }
-  | {
-      readonly what: "receive";
-      readonly place: number;
-      readonly name: string;
-      readonly timeoutMs?: number;
-      readonly question?: string;
-      readonly schema?: unknown;
-      readonly isChecked: boolean;
-    }
+  | WaitNews
   /** The value offered to a `receive` is taken, as its schema gives it, or refused. */
   | { readonly what: "taken"; readonly place: number; readonly id: string; readonly value: unknown }
   | { readonly what: "refused"; readonly place: number; readonly id: string; readonly error: ErrorData }
   | { readonly what: "send"; readonly place: number; readonly to: string; readonly event: EventData }
-  | {
-      readonly what: "ask";
-      readonly place: number;
-      readonly to: string;
-      readonly event: EventData;
-      readonly timeoutMs: number;
-    }
-  | { readonly what: "spawn"; readonly place: number; readonly type: string; readonly input: unknown }
   /** `isInside`: by the body of a marked call. */
   | { readonly what: "log"; readonly message: string; readonly fields?: unknown; readonly isInside?: boolean }
   /** Nothing is left to do but wait; `seen`: the checkpoints that the function has been given. */
   | { readonly what: "park"; readonly seen: number }
   | { readonly what: "stuck"; readonly error: ErrorData }
   | { readonly what: "restart"; readonly input: unknown };
+
+/** Something to wait for. `isUndoing`: the function had heard that its agent is cancelled. */
+export type WaitNews = { readonly place: number; readonly isUndoing?: boolean } &
+  /** An attempt at a `run`, or, at place 0, at the function itself, failed and is repeated at `due`. */
+  (
+    | {
+        readonly what: "failed";
+        readonly name: string;
+        readonly error: ErrorData;
+        readonly attempt: number;
+        readonly startedAt: number;
+        readonly due: number;
+      }
+    | { readonly what: "sleep"; readonly due: number }
+    | {
+        readonly what: "receive";
+        readonly name: string;
+        readonly timeoutMs?: number;
+        readonly question?: string;
+        readonly schema?: unknown;
+        readonly isChecked: boolean;
+      }
+    | { readonly what: "ask"; readonly to: string; readonly event: EventData; readonly timeoutMs: number }
+    | { readonly what: "spawn"; readonly type: string; readonly input: unknown }
+  );
 
 /** A step's state in the making, and what it lets out. */
 export interface Making {
@@ -124,6 +122,7 @@ export function takeNews(making: Making, address: string, news: readonly CallNew
 
 function takeOne(making: Making, address: string, news: CallNews): void {
   const { now } = making;
+  if (endOverCancel(making, address, news)) return;
   switch (news.what) {
     case "ended":
       return end(making, address, news.place, "run", news.name, news.result);
@@ -285,6 +284,41 @@ function endCallee(making: Making, call: OpenCall, error: ErrorData): void {
   making.send(call.child, { kind: "stop", parent: making.agent });
 }
 
+/**
+ * A wait that a function began before it heard that its agent is cancelled ends as those that were open then: else it would
+ * be waited for until `cancelTimeout`, and nothing be undone. Whether it is one.
+ */
+function endOverCancel(making: Making, address: string, news: CallNews): boolean {
+  if (making.state.effects[address]?.cancelled === undefined || ("isUndoing" in news && news.isUndoing)) return false;
+  const error = encodeError(cancelledError(making.agent));
+  const over = (kind: CallKind, place: number, name: string, why = error): boolean => {
+    end(making, address, place, kind, name, { ok: false, error: why });
+    return true;
+  };
+  switch (news.what) {
+    case "sleep":
+      return over("sleep", news.place, "sleep");
+    case "receive":
+      return over("receive", news.place, news.name);
+    case "ask":
+      return over("ask", news.place, news.event.type);
+    case "spawn":
+      return over("spawn", news.place, news.type);
+    case "failed":
+      // At place 0 the function has ended, and is run again: it hears of it then.
+      return news.place !== 0 && over("run", news.place, news.name, news.error);
+    case "ended":
+    case "taken":
+    case "refused":
+    case "send":
+    case "log":
+    case "park":
+    case "stuck":
+    case "restart":
+      return false;
+  }
+}
+
 function dropChild(making: Making, child: string): void {
   const { [child]: _ended, ...children } = making.state.children;
   making.state = { ...making.state, children };
@@ -356,7 +390,18 @@ export function respond(making: Making, secret: string, value: unknown, id: stri
     making.answer(id, ended.result.ok ? { ok: true, output: undefined } : ended.result);
     return;
   }
-  throw tokenUnknown(making.agent, "the wait is over, or its function has ended");
+  if (making.state.answered?.includes(secret) !== true) {
+    throw tokenUnknown(making.agent, "the wait is over, or its function has ended");
+  }
+  making.answer(id, { ok: true, output: undefined });
+}
+
+/** Of a function that is over: a webhook that is delivered twice is told the same twice, also when the first ended it. */
+function rememberAnswered(making: Making, { key, checkpoints }: DurableState): void {
+  const answered = checkpoints.filter(({ kind, result }) => kind === "receive" && result.ok).slice(-answeredMax);
+  if (answered.length === 0) return;
+  const secrets = [...(making.state.answered ?? []), ...answered.map(({ place }) => secretOf(key, place))];
+  making.state = { ...making.state, answered: secrets.slice(-answeredMax) };
 }
 
 export function tokenUnknown(agent: string, why: string): DormouseError {
@@ -390,6 +435,7 @@ export function unstick(making: Making): boolean {
 export function dropDurable(making: Making, address: string): void {
   const { [address]: effect, ...effects } = making.state.effects;
   if (effect === undefined) return;
+  if (effect.durable !== undefined) rememberAnswered(making, effect.durable);
   disarm(making, address, cancelPlace);
   const over = encodeError(tokenUnknown(making.agent, "its function has ended"));
   for (const [place, call] of Object.entries(effect.durable?.open ?? {})) {
@@ -506,6 +552,7 @@ function decide(making: Making, address: string, news: Extract<CallNews, { what:
 function restart(making: Making, address: string, input: unknown): void {
   const effect = making.state.effects[address];
   if (effect?.durable === undefined) return;
+  rememberAnswered(making, effect.durable);
   keepOffered(making, address);
   const over = encodeError(tokenUnknown(making.agent, "its function has begun anew"));
   for (const [place, call] of Object.entries(durableAt(making, address)?.open ?? {})) {
@@ -513,7 +560,9 @@ function restart(making: Making, address: string, input: unknown): void {
     endCallee(making, call, over);
   }
   const durable = beginDurable(making.state.birth, address, making.now, effect.durable.round + 1);
-  put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable });
+  // One that is cancelled hears of it in each life.
+  const heard = effect.cancelled === undefined ? durable : { ...durable, cancelledAt: 0 };
+  put(making, address, { ...effect, input, attempt: effect.attempt + 1, durable: heard });
 }
 
 /** An event that a function was looking at when it began anew is for its next wait, before all that came later. */

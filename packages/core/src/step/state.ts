@@ -32,6 +32,8 @@ export interface AgentState {
   readonly keys: ReadonlyMap<string, KeyedMessage>;
   /** Events for durable functions that nobody has received, oldest first. */
   readonly kept?: readonly KeptEvent[];
+  /** Waits of functions that are over and were answered, by what their tokens hold, oldest first. */
+  readonly answered?: readonly string[];
   /** How many steps failed; the steps themselves are in the history. */
   readonly errorCount: number;
 }

@@ -42,7 +42,7 @@ import { checkData } from "../../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { Clock, Entropy } from "../../ports/index.ts";
 import { Draw, sha256, toHex } from "../../step/context.ts";
-import { type CallNews, cancelledError, tokenOf } from "../../step/durable.ts";
+import { type CallNews, cancelledError, tokenOf, type WaitNews } from "../../step/durable.ts";
 import { asDurable } from "../../step/input.ts";
 import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
 import type { EffectCall, EffectRun } from "./effect.ts";
@@ -132,7 +132,7 @@ class DurableRun implements DurableScope {
       input: copyOf(call.effect.input),
       run: this.run,
       sleep: (duration) => settled(() => this.#sleep(this.#options.clock.now() + parseDuration(duration))),
-      sleepUntil: (date) => settled(() => this.#sleep(Number(date))),
+      sleepUntil: (date) => settled(() => this.#sleep(dateMsOf(date))),
       receive: (name: string, options?: ReceiveOptions) => this.#receive(name, options) as Received<never>,
       send: (definition, key, event) => settled(() => this.#send(addressOf(definition, key), event)),
       ask: (definition, key, event, options) =>
@@ -159,11 +159,14 @@ class DurableRun implements DurableScope {
       checkCallName(name);
       if (typeof fn !== "function") throw optionError("what run does is a function", fn);
       checkOptions("run", options, ["retry", "input", "usage"]);
-      if (options.usage !== undefined && typeof options.usage !== "function") {
-        throw optionError("usage is a function of the result", options.usage);
+      // Read once, here: what a getter throws is the caller's.
+      const { retry: policy, input, usage } = options;
+      if (usage !== undefined && typeof usage !== "function") {
+        throw optionError("usage is a function of the result", usage);
       }
-      const retry = resolveRetry(options.retry);
-      const attempt = (place: number, n: number): void => void this.#attempt({ place, name, fn, retry, n, options });
+      const retry = resolveRetry(policy);
+      const attempt = (place: number, n: number): void =>
+        void this.#attempt({ place, name, fn, retry, n, input, usage });
       let begun = 0;
       return this.#make("run", name, (place) => ({
         begin: () => this.#afterWaits(() => attempt(place, (begun = 1))),
@@ -188,7 +191,7 @@ class DurableRun implements DurableScope {
     });
   }
 
-  async #attempt({ place, name, fn, retry, n, options }: Attempt): Promise<void> {
+  async #attempt({ place, name, fn, retry, n, input, usage }: Attempt): Promise<void> {
     const { call, clock, entropy } = this.#options;
     const startedAt = clock.now();
     const controller = new AbortController();
@@ -214,7 +217,7 @@ class DurableRun implements DurableScope {
       this.#tell({ what: "failed", ...told, error: encodeError(result.thrown), due: clock.now() + delayMs });
     } else {
       const ended = result.ok ? this.#valueOf(result.value) : { ok: false as const, error: encodeError(result.thrown) };
-      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(options), ...usageOf(ended, options) });
+      this.#tell({ what: "ended", ...told, result: ended, ...inputOf(input), ...usageOf(ended, usage) });
     }
     this.#done();
   }
@@ -296,20 +299,14 @@ class DurableRun implements DurableScope {
     const { id } = offered;
     this.#begin();
     // Code that was deployed since may have no schema any more: then any value will do.
-    const result = await outcomeOf(() => {
+    const result = await outcomeOf(async () => {
       const value = copyOf(offered.value);
-      return schema === undefined ? { value } : schema["~standard"].validate(value);
+      return schema === undefined ? value : checkedBy(schema, name, value);
     });
     if (this.#isOver) return;
-    const checked = result.ok ? (result.value as StandardSchemaV1.Result<unknown>) : undefined;
-    const issues = result.ok ? (checked?.issues?.map(issueText) ?? []) : [encodeError(result.thrown).message];
-    const value = checked !== undefined && issues.length === 0 && "value" in checked ? checked.value : undefined;
-    const taken = issues.length === 0 ? this.#valueOf(value) : undefined;
-    if (taken?.ok === true) this.#tell({ what: "taken", place, id, value: taken.output });
-    else {
-      const error = taken === undefined ? encodeError(valueRefused(name, issues)) : taken.error;
-      this.#tell({ what: "refused", place, id, error });
-    }
+    const taken = result.ok ? this.#valueOf(result.value) : { ok: false as const, error: encodeError(result.thrown) };
+    if (taken.ok) this.#tell({ what: "taken", place, id, value: taken.output });
+    else this.#tell({ what: "refused", place, id, error: taken.error });
     this.#done();
   }
 
@@ -353,12 +350,13 @@ class DurableRun implements DurableScope {
   #log(message: string, fields?: object): void {
     // The body of a recorded call does not run again: its lines are not among those that a re-run comes by.
     const isInside = currentScope() instanceof InsideCall;
-    if (!isInside) this.#logs += 1;
-    if (this.#isOver || (!isInside && this.#logs <= this.#logged)) return;
     const of = this.#options.call.agent;
+    // Refused each time that it is run, and never counted.
     if (typeof message !== "string") throw optionError("what is logged is a text", message);
     if (fields !== undefined) checkData(fields, { what: "fields", code: "log.not-data", of });
     checkEvent(of, { type: "dormouse.log", message, ...(fields === undefined ? {} : { fields }) });
+    if (!isInside) this.#logs += 1;
+    if (this.#isOver || (!isInside && this.#logs <= this.#logged)) return;
     const told = fields === undefined ? {} : { fields: copyOf(fields) };
     this.#tell({ what: "log", message, ...told, ...(isInside ? { isInside } : {}) });
   }
@@ -376,7 +374,7 @@ class DurableRun implements DurableScope {
     const recorded = this.#recorded.get(place) ?? this.#state.open[place];
     if (this.#isOver) return { place, answered: never() };
     if (recorded !== undefined && (recorded.kind !== kind || recorded.name !== name)) {
-      this.#stick(mismatch(this.#options.call, place, `${recorded.kind} "${recorded.name}"`, `${kind} "${name}"`));
+      this.#stick(mismatch(this.#options.call, place, describeCall(recorded), describeCall({ kind, name })));
       return { place, answered: never() };
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -403,7 +401,6 @@ class DurableRun implements DurableScope {
     }
     const before = this.#state;
     this.#learn(durable);
-    this.#hearCancel();
     for (const [place, open] of Object.entries(durable.open)) {
       if (open !== before.open[place]) this.#made.get(Number(place))?.look?.(open);
     }
@@ -414,7 +411,7 @@ class DurableRun implements DurableScope {
     return this.#cancel.signal.aborted;
   }
 
-  /** In a re-run, at the same point as before. */
+  /** Before it is told what the cancel ended, with all calls made that were made before: so in a re-run as well (F4). */
   #hearCancel(): void {
     const { cancelledAt } = this.#state;
     if (cancelledAt !== undefined && this.#seen >= cancelledAt)
@@ -449,13 +446,14 @@ class DurableRun implements DurableScope {
   #answerNext(): boolean {
     const next = this.#state.checkpoints[this.#seen];
     const made = next === undefined ? undefined : this.#made.get(next.place);
+    if (next === undefined) this.#hearCancel();
     // Its call is still to be made.
     if (next === undefined || made === undefined) return false;
+    this.#hearCancel();
     this.#seen += 1;
     this.#now = next.at;
     this.#made.delete(next.place);
     this.#stayHere();
-    this.#hearCancel();
     made.answer(next.result);
     return true;
   }
@@ -463,11 +461,21 @@ class DurableRun implements DurableScope {
   /** Nothing is at work, and calls wait: after a while the function leaves memory. */
   #restIfIdle(): void {
     const { clock, parkMs, running } = this.#options;
-    if (this.#atWork > 0 || this.#made.size === 0 || this.#cancelPark !== undefined) return;
+    if (this.#atWork > 0 || this.#made.size === 0) return;
     // What was told and is not committed yet brings something to do.
     for (const place of this.#made.keys()) if (this.#state.open[place] === undefined) return;
     running.rest();
-    this.#cancelPark = clock.schedule(parkMs, () => this.#tell({ what: "park", seen: this.#seen }));
+    this.#cancelPark ??= clock.schedule(parkMs, () => this.#park());
+  }
+
+  /** One that waits, and does not make the call whose result is next, would never be told anything any more (F5). */
+  #park(): void {
+    const next = this.#state.checkpoints[this.#seen];
+    if (next === undefined) this.#tell({ what: "park", seen: this.#seen });
+    else if (!this.#made.has(next.place)) {
+      const waits = [...this.#made.keys()].map((place) => describeCall(this.#state.open[place])).join(", ");
+      this.#stick(mismatch(this.#options.call, next.place, describeCall(next), `a wait for ${waits}`));
+    }
   }
 
   #stayHere(): void {
@@ -487,7 +495,7 @@ class DurableRun implements DurableScope {
 
   #tell(news: CallNews): void {
     if (this.#isOver) return;
-    this.#news.push(news);
+    this.#news.push(this.#isCancelled() && isOfWait(news) ? { ...news, isUndoing: true } : news);
     this.#turn();
   }
 
@@ -515,7 +523,7 @@ class DurableRun implements DurableScope {
     const missed = places.filter((place) => place > this.#places).toSorted((a, b) => a - b)[0];
     if (missed === undefined) return;
     const recorded = this.#recorded.get(missed) ?? this.#state.open[missed];
-    this.#stick(mismatch(this.#options.call, missed, `${recorded?.kind} "${recorded?.name}"`, "the function's end"));
+    this.#stick(mismatch(this.#options.call, missed, describeCall(recorded), "the function's end"));
   }
 
   #retry(thrown: unknown): void {
@@ -578,7 +586,8 @@ interface Attempt {
   readonly fn: (call: RunCall) => unknown;
   readonly retry: ResolvedRetry;
   readonly n: number;
-  readonly options: RunOptions<never>;
+  readonly input: unknown;
+  readonly usage: RunOptions<never>["usage"];
 }
 
 interface AskOptions {
@@ -622,6 +631,19 @@ function delayAfter(retry: ResolvedRetry, attempt: number, thrown: unknown, entr
   }
 }
 
+/** Whether a cancel ends what it tells of, if the function had not heard of that. */
+function isOfWait(news: CallNews): news is WaitNews {
+  return news.what in waits;
+}
+
+const waits: { readonly [what in WaitNews["what"]]: true } = {
+  sleep: true,
+  receive: true,
+  ask: true,
+  spawn: true,
+  failed: true,
+};
+
 /** What a call's news takes beside its agent's state. */
 function letOutBytes(news: CallNews): number {
   if (news.what === "send" || news.what === "ask") return encodeValue(news.event).length;
@@ -631,6 +653,15 @@ function letOutBytes(news: CallNews): number {
 
 const stepBytesMax = 4_194_304;
 const stepNewsMax = 256;
+
+function dateMsOf(date: unknown): number {
+  if (typeof date === "number" || isDate(date)) return Number(date);
+  throw optionError("a sleep ends at a date, or so many milliseconds since 1970", date);
+}
+
+function isDate(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === "[object Date]";
+}
 
 function checkSchema(schema: StandardSchemaV1 | undefined): void {
   if (schema === undefined) return;
@@ -665,6 +696,8 @@ function checkEvent(to: string, event: EventData): void {
   if (typeof (event as EventData | null | undefined)?.type !== "string")
     throw optionError("an event has a type", event);
   checkData(event, { what: "event", code: "event.not-data", of: to });
+  // It is the call's name, and must come back from the store as it was.
+  if (!event.type.isWellFormed()) throw optionError("an event's type is well-formed Unicode", event.type);
   checkFits(to, event);
 }
 
@@ -682,7 +715,7 @@ function checkFits(to: string, value: unknown): void {
 const envelopeBytesMax = 4_096;
 
 /** As far as it can be kept and is of use to a reader. */
-function inputOf({ input }: Pick<RunOptions, "input">): { readonly input?: unknown } {
+function inputOf(input: unknown): { readonly input?: unknown } {
   try {
     checkData(input, { what: "input", code: "input.not-data" });
     if (input === undefined || encodeValue(input).length > inputBytesMax) return {};
@@ -693,12 +726,12 @@ function inputOf({ input }: Pick<RunOptions, "input">): { readonly input?: unkno
 }
 
 /** Tokens and cost, where the result tells them as model calls do. */
-function usageOf(result: EffectResult, { usage: tell = ownUsage }: RunOptions<never>): { readonly usage?: unknown } {
+function usageOf(result: EffectResult, tell: RunOptions<never>["usage"] = ownUsage): { readonly usage?: unknown } {
   if (!result.ok) return {};
   try {
     const usage = tell(copyOf(result.output) as never);
     if (typeof usage !== "object" || usage === null) return {};
-    const { input: kept } = inputOf({ input: usage });
+    const { input: kept } = inputOf(usage);
     return kept === undefined ? {} : { usage: kept };
   } catch {
     // The call has ended as it has, whatever is told of it.
@@ -725,9 +758,30 @@ function jsonSchemaOf(schema: StandardSchemaV1 | undefined): { readonly schema?:
   }
 }
 
+/** What a schema makes of a value. Schemas are anybody's code: one that gives or throws anything else refuses it. */
+async function checkedBy(schema: StandardSchemaV1, name: string, value: unknown): Promise<unknown> {
+  let issues: readonly string[];
+  try {
+    const result: unknown = await schema["~standard"].validate(value);
+    if (typeof result !== "object" || result === null) throw new Error("its schema gives neither a value nor issues");
+    const checked = result as { readonly value?: unknown; readonly issues?: readonly StandardSchemaV1.Issue[] };
+    issues = (checked.issues ?? []).map(issueText);
+    if (issues.length === 0) return checked.value;
+  } catch (thrown) {
+    issues = [encodeError(thrown).message];
+  }
+  throw valueRefused(name, issues);
+}
+
 function issueText({ message, path }: StandardSchemaV1.Issue): string {
   const at = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
-  return at === "" ? message : `${at}: ${message}`;
+  // From plain JavaScript it may be of any type.
+  const text = textOf(message);
+  return at === "" ? text : `${at}: ${text}`;
+}
+
+function textOf(value: unknown): string {
+  return String(value);
 }
 
 function valueRefused(name: string, issues: readonly string[]): DormouseError {
@@ -737,6 +791,10 @@ function valueRefused(name: string, issues: readonly string[]): DormouseError {
     "receive.refused",
     `the value does not fit what is waited for: ${why}: name=${name}`,
   );
+}
+
+function describeCall(call: { readonly kind: CallKind; readonly name: string } | undefined): string {
+  return `${call?.kind} "${call?.name}"`;
 }
 
 function mismatch({ agent, effect }: EffectCall, place: number, recorded: string, found: string): DormouseError {

@@ -7,6 +7,8 @@
  * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
  *     aborted, and what it still says is dropped (D6, D7).
  * E2  Places go round: an agent that has been given one is behind all others who wait, however many effects it asks for.
+ * E3  One that rested hears of what it waited for when it has a place again: however many waits end at once, no more run
+ *     than may.
  */
 import type { Address, Partition } from "../../agent/address.ts";
 import { encodeError } from "../../agent/errors.ts";
@@ -23,10 +25,11 @@ export interface EffectCall {
 
 /** A running effect as the work it does knows it. */
 export interface EffectRun {
-  /** Calls `told` with the effect as it is committed, each time that it changes. */
+  /** Calls `told` with the effect as it is committed, each time that it changes; one that rests, when it has a place again. */
   onChange(told: (effect: Effect) => void): void;
-  /** It only waits: its place is another's until it goes on, at once and without asking. */
+  /** It only waits: its place is another's. */
   rest(): void;
+  /** It goes on by itself, at once and without asking. */
   work(): void;
 }
 
@@ -57,6 +60,8 @@ interface Running {
   isStarted: boolean;
   isEnded: boolean;
   isResting: boolean;
+  /** Whether it waits for a place: its first, or after a rest, to hear what has changed. */
+  isWaiting: boolean;
   /** As it was last committed. */
   newest: Effect;
   told: ((effect: Effect) => void) | undefined;
@@ -69,6 +74,8 @@ export class Effects {
   /** By agent, in the order in which they are given places (E2). */
   readonly #waiting = new Map<Address, Running[]>();
   readonly #bounded = new Map<object, number>();
+  /** How many wait for a place under each bound, or under none: not all who wait are looked at to find that none may start. */
+  readonly #waitingUnder = new Map<Bound | undefined, number>();
   #held: ReadonlySet<Partition> = new Set();
   #running = 0;
   #isStopped = false;
@@ -87,7 +94,9 @@ export class Effects {
   /** What is at work, or waits for its turn, and is named by its agent's committed state (E1). */
   *calls(): IterableIterator<EffectCall> {
     for (const running of this.#byAgent.values()) {
-      for (const { call, isEnded, isResting } of running.values()) if (!isEnded && !isResting) yield call;
+      for (const { call, isEnded, isResting, isWaiting } of running.values()) {
+        if (!isEnded && (!isResting || isWaiting)) yield call;
+      }
     }
   }
 
@@ -106,7 +115,8 @@ export class Effects {
           // A durable function hears of it in its own time.
           if (effect.cancelled !== undefined && effect.durable === undefined) one.controller.abort();
           one.newest = effect;
-          one.told?.(effect);
+          if (one.isResting) this.#wait(one);
+          else one.told?.(effect);
         }
       }
     }
@@ -126,13 +136,12 @@ export class Effects {
         isStarted: false,
         isEnded: false,
         isResting: false,
+        isWaiting: false,
         newest: effect,
         told: undefined,
       };
       running.set(address, one);
-      const waiting = this.#waiting.get(agent);
-      if (waiting === undefined) this.#waiting.set(agent, [one]);
-      else waiting.push(one);
+      this.#wait(one);
     }
     if (running?.size === 0) this.#byAgent.delete(agent);
     this.#wakeEndWaiters();
@@ -171,6 +180,7 @@ export class Effects {
   stop(): void {
     this.#isStopped = true;
     this.#waiting.clear();
+    this.#waitingUnder.clear();
     for (const running of this.#byAgent.values()) for (const { controller } of running.values()) controller.abort();
     this.#byAgent.clear();
   }
@@ -183,13 +193,13 @@ export class Effects {
   /** It waits, and is not aborted: it goes on by another run. */
   #leave(running: Map<string, Running>, address: string, one: Running): void {
     running.delete(address);
-    this.#unwait(one);
     one.told = undefined;
     this.#giveBack(one);
   }
 
   /** One that was dropped leaves its place to another at once, even if it never ends: what it still does is nobody's. */
   #giveBack(one: Running): void {
+    this.#unwait(one);
     if (!one.isStarted || one.isEnded) return;
     one.isEnded = true;
     if (!one.isResting) this.#count(one, -1);
@@ -207,10 +217,24 @@ export class Effects {
     if (isResting) this.#start();
   }
 
+  /** Its own code went on: it need not wait for a place to hear what has changed. */
+  #work(one: Running): void {
+    const isUntold = one.isWaiting;
+    this.#unwait(one);
+    this.#rest(one, false);
+    // Later: now it is in the middle of a call.
+    if (isUntold) void Promise.resolve().then(() => one.told?.(one.newest));
+  }
+
   #start(): void {
     while (!this.#isStopped && this.#running < this.#options.runningMax) {
       const one = this.#nextWaiting();
       if (one === undefined) return;
+      if (one.isResting) {
+        this.#rest(one, false);
+        one.told?.(one.newest);
+        continue;
+      }
       this.#count(one, 1);
       one.isStarted = true;
       void supervise(() => this.#run(one), this.#options.failed);
@@ -218,9 +242,10 @@ export class Effects {
   }
 
   #nextWaiting(): Running | undefined {
+    if (!this.#isRoomForAny()) return undefined;
     for (const [agent, waiting] of this.#waiting) {
       if (this.#held.size > 0 && this.#held.has(this.#options.placeOf(agent))) continue;
-      const one = waiting.find(({ bound }) => bound === undefined || (this.#bounded.get(bound.of) ?? 0) < bound.most);
+      const one = waiting.find(({ bound }) => this.#isRoom(bound));
       if (one === undefined) continue;
       this.#unwait(one);
       return one;
@@ -228,8 +253,36 @@ export class Effects {
     return undefined;
   }
 
+  #isRoomForAny(): boolean {
+    for (const [bound, count] of this.#waitingUnder) if (count > 0 && this.#isRoom(bound)) return true;
+    return false;
+  }
+
+  #isRoom(bound: Bound | undefined): boolean {
+    return bound === undefined || (this.#bounded.get(bound.of) ?? 0) < bound.most;
+  }
+
+  #countWaiting({ bound }: Running, change: 1 | -1): void {
+    const count = (this.#waitingUnder.get(bound) ?? 0) + change;
+    if (count === 0) this.#waitingUnder.delete(bound);
+    else this.#waitingUnder.set(bound, count);
+  }
+
+  #wait(one: Running): void {
+    if (one.isWaiting) return;
+    one.isWaiting = true;
+    this.#countWaiting(one, 1);
+    const { agent } = one.call;
+    const waiting = this.#waiting.get(agent);
+    if (waiting === undefined) this.#waiting.set(agent, [one]);
+    else waiting.push(one);
+  }
+
   /** Its agent, if more of it waits, is the last from now on (E2). */
   #unwait(one: Running): void {
+    if (!one.isWaiting) return;
+    one.isWaiting = false;
+    this.#countWaiting(one, -1);
     const { agent } = one.call;
     const left = this.#waiting.get(agent)?.filter((waiting) => waiting !== one);
     if (left === undefined) return;
@@ -248,7 +301,7 @@ export class Effects {
           if (one.newest !== call.effect) told(one.newest);
         },
         rest: () => this.#rest(one, true),
-        work: () => this.#rest(one, false),
+        work: () => this.#work(one),
       };
       result = { ok: true, output: await this.#options.run(call, running) };
     } catch (thrown) {
