@@ -26,7 +26,7 @@ import {
   step,
 } from "../../packages/core/src/step/engine.ts";
 import type { Finding } from "./finding.ts";
-import { buildMachine, drawMachine, eventTypes, type MachineSpec } from "./machines.ts";
+import { buildMachine, drawMachine, eventTypes, type MachineSpec, sendsMax } from "./machines.ts";
 import { smaller } from "./shrink.ts";
 
 /** What is done to both sides. */
@@ -99,6 +99,7 @@ export async function compare({ machine, deeds }: Case): Promise<Verdict> {
         if (failure !== undefined && live.isFailed) return verdict("failed");
         return verdict("failed", `${text(deed)}: only ${live.isFailed ? "live" : "ours"} fails: ${String(failure)}`);
       }
+      if (machine.child !== undefined && [ours, live].some((side) => isLoop(side.view()))) return verdict("endless");
       const difference = differenceOf(ours.view(), live.view(), ours.parts);
       if (difference !== undefined) return verdict("held", `${text(deed)}: ${difference}`);
       if (ours.isOver) return verdict("done");
@@ -113,6 +114,12 @@ function text(deed: Deed | undefined): string {
   return deed === undefined ? "begin" : JSON.stringify(deed);
 }
 
+/** A loop of two machines that only the bound of sends ends: who is how far then is of their interleaving. */
+function isLoop({ machines }: View): boolean {
+  const context = machines["m"]?.context as { readonly n: number } | undefined;
+  return context !== undefined && context.n >= sendsMax;
+}
+
 /** What is compared. */
 interface View {
   readonly status: string;
@@ -122,6 +129,7 @@ interface View {
   /** Promises that run, in the order in which they began. */
   readonly works: readonly string[];
   readonly emitted: readonly unknown[];
+  /** Sorted: which of two children is first is of the runtime. */
   readonly trailOfChildren: readonly string[];
 }
 
@@ -276,7 +284,7 @@ class Live {
       timers: isActive ? this.#clock.dues : [],
       works: isActive ? this.#running().map(({ id }) => id) : [],
       emitted: [...this.#emitted],
-      trailOfChildren: [...(this.#trails.get("child") ?? [])],
+      trailOfChildren: (this.#trails.get("child") ?? []).toSorted(),
     };
   }
 
@@ -483,7 +491,9 @@ class Ours {
         this.#bear(agent, way);
         return;
       case "stop":
-        this.#stop(way.address);
+        // Behind what was sent to it before.
+        if (this.#works.some(({ address }) => address === way.address)) this.#stop(way.address);
+        else this.#queue.push(() => this.#stop(way.address));
         return;
       case "reply":
       case "reply-to":
@@ -574,7 +584,7 @@ class Ours {
       timers: isActive ? this.#sortedTimers().map(({ due }) => due) : [],
       works: isActive ? this.#works.map(({ id }) => id) : [],
       emitted: [...this.#emitted],
-      trailOfChildren: [...(this.#trails.get("child") ?? [])],
+      trailOfChildren: (this.#trails.get("child") ?? []).toSorted(),
     };
   }
 

@@ -214,11 +214,21 @@ const app = {
 } as const;
 
 function hostAnswer(bytes: Uint8Array): Promise<unknown> {
-  return requestHost({ request: async () => bytes }, app, "01J", { what: "status" }, 1);
+  return orTold(requestHost({ request: async () => bytes }, app, "01J", { what: "status" }, 1));
 }
 
 function readAnswer(bytes: Uint8Array): Promise<unknown> {
-  return requestRead({ request: async () => bytes }, app, 0 as Partition, { what: "waits" } as never, 1);
+  return orTold(requestRead({ request: async () => bytes }, app, 0 as Partition, { what: "waits" } as never, 1));
+}
+
+/** A host may tell of an error that was no DormouseError there: it is an Error of a name, and of no class. */
+async function orTold(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Error && error.constructor === Error) return error.message;
+    throw error;
+  }
 }
 
 /** What it answers is an answer. */
