@@ -18,6 +18,7 @@ export default defineConfig({
             "examples/**/*.test.ts",
             "test/*.test.ts",
             "test/formats/**/*.test.ts",
+            "test/fuzz/**/*.test.ts",
             "test/types/**/*.test.ts",
             "test/simulation/**/*.test.ts",
           ],

@@ -5,22 +5,16 @@
  * could make them; and golden values whose fields are of another kind. Runs are random; a failure prints its seed, and
  * `fc.assert` takes it as `seed`.
  */
-import { crc32 } from "node:zlib";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { DormouseError } from "../../packages/core/src/agent/errors.ts";
-import { storedBytesMax } from "../../packages/core/src/agent/limits.ts";
-import { compress, compressLarge, decompress, decompressLarge } from "../../packages/core/src/format/codec/compress.ts";
-import { headerBytes } from "../../packages/core/src/format/codec/header.ts";
 import { decodeValue, encodeValue } from "../../packages/core/src/format/codec/msgpack.ts";
+import { payloadOf, withPayload } from "./below.ts";
 import { committed, type Golden, goldens } from "./golden.ts";
 
 const runs = 300;
 
-const isCompressed = ({ name }: Golden): boolean => name === "base";
 const isInJournal = ({ name }: Golden): boolean => name === "seal" || name.startsWith("record");
-/** Where a byte tells whether it is compressed. */
-const isMarked = ({ name }: Golden): boolean => name.startsWith("record") || name === "piece";
 const framed = goldens.filter(({ name }) => name !== "app");
 
 test.for(goldens)("$name: cut anywhere, the bytes are refused", (golden) => {
@@ -112,30 +106,6 @@ function outcomeOf({ decode }: Golden, bytes: Uint8Array): string {
     if (error instanceof DormouseError) return `${error.kind} ${error.code} `;
     throw error;
   }
-}
-
-function payloadOf(golden: Golden): Uint8Array {
-  const bytes = committed(golden);
-  if (golden.name === "app") return bytes;
-  const payload = bytes.subarray(headerBytes);
-  if (isMarked(golden)) return decompressLarge(payload, storedBytesMax);
-  return isCompressed(golden) ? decompress(payload, storedBytesMax) : payload;
-}
-
-/** An object with this payload and a right checksum. */
-function withPayload(golden: Golden, payload: Uint8Array): Uint8Array {
-  if (golden.name === "app") return payload;
-  const stored = packed(golden, payload);
-  const bytes = new Uint8Array(headerBytes + stored.length);
-  bytes.set(golden.bytes.subarray(0, 5));
-  bytes.set(stored, headerBytes);
-  new DataView(bytes.buffer).setUint32(5, crc32(stored, crc32(bytes.subarray(3, 5))));
-  return bytes;
-}
-
-function packed(golden: Golden, payload: Uint8Array): Uint8Array {
-  if (isMarked(golden)) return compressLarge(payload);
-  return isCompressed(golden) ? compress(payload) : payload;
 }
 
 /** A few bytes replaced, dropped or put in, in a row or apart. */

@@ -122,7 +122,7 @@ export function decodeToken(token: string): string {
 export function readToken(token: string): string {
   const bytes: number[] = [];
   for (const [part] of token.matchAll(/~.{0,2}|[^~]+/gsu)) {
-    if (!part.startsWith("~")) bytes.push(...utf8.encode(part));
+    if (!part.startsWith("~")) for (const byte of utf8.encode(part)) bytes.push(byte);
     else if (/^~[0-9A-Fa-f]{2}$/.test(part)) bytes.push(Number.parseInt(part.slice(1), 16));
     else throw notEncoded(token);
   }

@@ -84,6 +84,15 @@ export function encodeError(thrown: unknown, depth: number = 0): ErrorData {
   }
 }
 
+/** Whether a decoded value is an error as data: what is not would become an error without a text or code, or none. */
+export function isErrorData(value: unknown, depth: number = 0): value is ErrorData {
+  if (typeof value !== "object" || value === null || depth > 2 * causeDepthMax) return false;
+  const { name, message, kind, code, cause } = value as { readonly [field in keyof ErrorData]?: unknown };
+  const isText = typeof name === "string" && typeof message === "string";
+  const isLabelled = [kind, code].every((label) => label === undefined || typeof label === "string");
+  return isText && isLabelled && (cause === undefined || isErrorData(cause, depth + 1));
+}
+
 /** The error that stands for `data` here: a DormouseError where it was one, else an Error of the same name. */
 export function decodeError(data: ErrorData): Error {
   const options = data.cause === undefined ? {} : { cause: decodeError(data.cause) };

@@ -1,6 +1,6 @@
 /** What the owner tells of its agents on request, over the channel: committed state and history only. */
 import { type Address, parseAddress, partitionOf } from "../agent/address.ts";
-import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
+import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { historyBytesMax, historyStepsMax } from "../agent/limits.ts";
 import { bytesAtMost } from "../format/codec/size.ts";
 import type { App } from "../format/app.ts";
@@ -13,7 +13,7 @@ import type { AgentState, AgentStatus } from "../step/state.ts";
 import { type Activation, type Activations, readHead } from "./activations.ts";
 import { readHistory } from "./history.ts";
 import { insist, type World } from "./insist.ts";
-import { readSubject } from "./release/reply.ts";
+import { readAnswered, readSubject } from "./release/reply.ts";
 import { foldRun, readRun } from "./run.ts";
 import { type StepView, viewStep } from "./step-view.ts";
 import {
@@ -152,11 +152,7 @@ export async function requestRead(
   request: ReadRequest,
   timeoutMs: number,
 ): Promise<unknown> {
-  const answer = decodeValue(
-    await channel.request(readSubject(app, partition), encodeValue(request), timeoutMs),
-  ) as ReadAnswer;
-  if (!answer.ok) throw decodeError(answer.error);
-  return answer.value;
+  return readAnswered(await channel.request(readSubject(app, partition), encodeValue(request), timeoutMs));
 }
 
 async function tell(

@@ -144,11 +144,33 @@ test.for([
   ["an extension that nobody knows", [0xc7, 0x01, 0x33, 0x00]],
   ["an agent ref without a name", [0xd4, 0x52, 0, 0x91, 0x01]],
   ["an error without a message", [0xd4, 0x53, 0, 0x91, 0x01]],
+  ["a text that lies behind the value", [0xd6, 0x62, 0, 0, 0, 6, 0xc1, 0x01, 0xa1, 0x61, 0xa1, 0x61]],
+  ["a regular expression", [0xd4, 0x78, 0, 0x92, 0xa1, 0x61, 0xa0]],
+  ["an Error as msgpackr writes it", [0xd4, 0x65, 0, 0x93, 0xa1, 0x61, 0xa1, 0x61, 0xc0]],
+  ["a DataView", [0xd5, 0x74, 17, 5]],
+  ["a token that msgpack never uses", [0x91, 0xc1]],
+  ["a record with an id of two bytes", [0xd5, 0x72, 0x40, 0, 0x91, 0xa1, 0x61, 1]],
   ["arrays nested deeper than the stack", Array.from({ length: 200_000 }, () => 0x91)],
 ] as const)("%s is refused as corrupt", ([, bytes]) => {
   expect(() => decodeValue(Uint8Array.from(bytes))).toThrow(
     expect.objectContaining({ kind: "corrupt", code: "codec.unreadable" }),
   );
+});
+
+test("texts behind a value, each said to be the same thousands of times over, take no memory", () => {
+  const [count, textLength] = [3_000, 30_000];
+  const bytes = new Uint8Array(5 + count * 8 + 6 + textLength).fill(0x61);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, 0xdd);
+  view.setUint32(1, count);
+  const textAt = 5 + count * 8;
+  for (let at = 5; at < textAt; at += 8) {
+    bytes.set([0xd6, 0x62, 0, 0, 0, 0, 0xc1, 0x30], at);
+    view.setUint32(at + 2, textAt - at - 2);
+  }
+  bytes.set([0xa0, 0xdb], textAt);
+  view.setUint32(textAt + 2, textLength);
+  expect(() => decodeValue(bytes)).toThrow(expect.objectContaining({ code: "codec.unreadable" }));
 });
 
 test("a value that repeats itself many times over, with a byte too many, is refused at once", () => {

@@ -12,8 +12,9 @@
  */
 import { addExtension, Packr, RESET_BUFFER_MODE, Unpackr } from "msgpackr";
 import { AgentRef } from "../../agent/agent-ref.ts";
-import { decodeError, DormouseError, encodeError, type ErrorData } from "../../agent/errors.ts";
+import { decodeError, DormouseError, encodeError, type ErrorData, isErrorData } from "../../agent/errors.ts";
 import { valueDepthMax } from "../../agent/limits.ts";
+import { lookAtTokens } from "./tokens.ts";
 
 /**
  * The bytes of a value; `checkData` has let it pass.
@@ -44,6 +45,8 @@ export function decodeValue(bytes: Uint8Array): unknown {
   // A view of our own: msgpackr leaves a property on what it reads, and makes Buffers out of a Buffer.
   const source = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const decoded: { value?: unknown; end?: number } = {};
+  const { isForeign, hasReference } = lookAtTokens(source);
+  if (isForeign) throw unreadable(source, "it is written in a way that Dormouse does not write", undefined);
   try {
     // `unpack` describes trailing bytes by JSON.stringify of the value, which for a value that refers to itself many
     // times over does not end; so the end is checked here (M2).
@@ -55,7 +58,7 @@ export function decodeValue(bytes: Uint8Array): unknown {
     throw unreadable(source, String(cause), cause);
   }
   if (decoded.end !== source.length) throw unreadable(source, "bytes follow the value", undefined);
-  if (mayHoldReference(source)) refuseCycle(source, decoded.value);
+  if (hasReference) refuseCycle(source, decoded.value);
   return decoded.value;
 }
 
@@ -133,14 +136,6 @@ extend({
     return decodeError(data);
   },
 });
-
-function isErrorData(data: unknown): data is ErrorData {
-  if (typeof data !== "object" || data === null) return false;
-  const { name, message, kind, code, cause } = data as Record<keyof ErrorData, unknown>;
-  const isText = typeof name === "string" && typeof message === "string";
-  const isLabelled = [kind, code].every((label) => label === undefined || typeof label === "string");
-  return isText && isLabelled && (cause === undefined || isErrorData(cause));
-}
 
 /** A message that is cut at a length may be cut within a character. */
 function escapeError(data: ErrorData): object {
@@ -268,14 +263,6 @@ class Escaping {
 }
 
 // --- references -----------------------------------------------------------------------------------------------------
-
-/** Whether bytes of msgpackr's pointer extension occur; they may mean other things. */
-function mayHoldReference(bytes: Uint8Array): boolean {
-  for (let at = bytes.indexOf(0xd6); at >= 0; at = bytes.indexOf(0xd6, at + 1)) {
-    if (bytes[at + 1] === 0x70) return true;
-  }
-  return false;
-}
 
 function refuseCycle(bytes: Uint8Array, value: unknown): void {
   const seen = new Set<object>();

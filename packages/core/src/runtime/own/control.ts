@@ -1,9 +1,10 @@
 /** What one host is asked by name, over the channel: how it is, and to leave. For operators; loses nothing when lost. */
-import { decodeError, DormouseError, encodeError, type ErrorData } from "../../agent/errors.ts";
+import { DormouseError, encodeError, type ErrorData } from "../../agent/errors.ts";
 import type { App } from "../../format/app.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import { hasFields, isText } from "../../format/shape.ts";
 import type { Channel, Unsubscribe } from "../../ports/index.ts";
+import { readAnswered } from "../release/reply.ts";
 
 /** How a host is, now. */
 export interface HostStatus {
@@ -55,7 +56,8 @@ export function serveControl(
 /**
  * Asks one host.
  *
- * @throws DormouseError `unavailable` (`channel.nobody`): no such host runs; `timeout` (`channel.timeout`).
+ * @throws DormouseError `unavailable` (`channel.nobody`): no such host runs; `timeout` (`channel.timeout`);
+ * `internal` (`host.answer`): it answered what cannot be read.
  */
 export async function requestHost(
   channel: Pick<Channel, "request">,
@@ -65,9 +67,7 @@ export async function requestHost(
   timeoutMs: number,
 ): Promise<HostStatus> {
   const bytes = await channel.request(controlSubject(app, incarnation), encodeValue(request), timeoutMs);
-  const answer = decodeValue(bytes) as HostAnswer;
-  if (!answer.ok) throw decodeError(answer.error);
-  return answer.value;
+  return readAnswered(bytes) as HostStatus;
 }
 
 function isRequest(value: unknown): value is HostRequest {

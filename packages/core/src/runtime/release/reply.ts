@@ -1,5 +1,6 @@
 /** What goes over the channel: answers, step notices, how far messages were taken. Any of it may be lost. */
 import type { Address, Partition } from "../../agent/address.ts";
+import { decodeError, DormouseError, type ErrorData, isErrorData } from "../../agent/errors.ts";
 import type { EventData } from "../../agent/way-out.ts";
 import type { App } from "../../format/app.ts";
 import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
@@ -34,6 +35,19 @@ export interface FreedNotice {
   readonly partitions: readonly Partition[];
 }
 
+/**
+ * What a host answers to a request: the value, or the error as it was thrown there.
+ *
+ * @throws DormouseError what the host threw; `internal` (`host.answer`): the answer cannot be read.
+ */
+export function readAnswered(bytes: Uint8Array): unknown {
+  const answer = decodeNotice(bytes);
+  if (hasFields(answer, { ok: (ok) => ok === true })) return answer["value"];
+  if (hasFields(answer, { ok: (ok) => ok === false, error: isErrorData }))
+    throw decodeError(answer["error"] as ErrorData);
+  throw new DormouseError("internal", "host.answer", "a host answered what this version cannot read");
+}
+
 /** To a client; an agent is answered by a message, or asks in vain until its time-out. */
 export function publishAnswer(channel: Channel, { id, replyTo, answer }: GivenAnswer): void {
   if (isAgents(replyTo)) return;
@@ -63,7 +77,7 @@ export function decodeAnswer(bytes: Uint8Array): AnswerNotice | undefined {
 }
 
 function isAnswered(answer: { readonly [field: string]: unknown }): boolean {
-  return answer["ok"] === true || hasFields(answer["error"], { name: isText, message: isText });
+  return answer["ok"] === true || isErrorData(answer["error"]);
 }
 
 /** `undefined` if it is none. */
