@@ -300,6 +300,57 @@ test("an agent that gives no answer ends the ask by its time-out", async () => {
   await expect(ref.result()).rejects.toMatchObject({ kind: "timeout", code: "ask.timeout" });
 });
 
+test("agents that ask one another in a circle are told of it by the time-outs of their asks", async () => {
+  /** The type, for those who ask: a definition cannot name itself. */
+  const asked = agent("circling", {
+    machine: setup({ types: {} as { events: Ask<{ type: "question" }, string> } }).createMachine({}),
+  });
+  const circling = agent("circling", {
+    machine: setup({
+      types: {} as {
+        context: { readonly next: string; readonly waiting: number; readonly error?: string };
+        input: string;
+        events: Ask<{ type: "question" }, string>;
+      },
+      actors: {
+        asking: durable(async ({ input, ask }: DurableContext<string>) =>
+          ask(asked, input, { type: "question" }, { timeout: "1h" }),
+        ),
+      },
+    }).createMachine({
+      context: ({ input }) => ({ next: input, waiting: 0 }),
+      initial: "idle",
+      states: {
+        idle: { on: { question: "asking" } },
+        asking: {
+          // Taken, and answered by nobody while it asks itself.
+          on: { question: { actions: assign({ waiting: ({ context }) => context.waiting + 1 }) } },
+          invoke: {
+            src: "asking",
+            input: ({ context }) => context.next,
+            onError: { target: "idle", actions: assign({ error: ({ event }) => (event.error as Error).message }) },
+          },
+        },
+      },
+    }),
+  });
+  await using runtime = await testRuntime({ agents: [circling] });
+  const { client } = runtime;
+  const told = async (key: string) => (await client.agent(circling, key).read())?.context.error;
+  for (const [key, next] of Object.entries({ a: "b", b: "c", c: "a", alone: "alone" })) {
+    await client.agent(circling, key).start(next);
+  }
+  await client.agent(circling, "a").send({ type: "question" });
+  await client.agent(circling, "alone").send({ type: "question" });
+  await runtime.quiesce();
+  await runtime.crash();
+  await runtime.advance("2h");
+  expect(await told("a")).toContain("circling/a -> circling/b -> circling/c -> circling/a");
+  expect(await told("alone")).toContain("circling/alone -> circling/alone");
+  // Nobody waits for it in the end: a stranger's silence is no circle.
+  expect(await told("b")).not.toContain("circle");
+});
+
 test("spawned agents are waited for, and stopped when who spawned them ends first", async () => {
   const worker = agent("worker", {
     run: durable(async ({ input, receive, sleep }: DurableContext<{ n: number }>) => {

@@ -82,6 +82,14 @@ test.for(["send", "ask"] as const)("%s that the mailbox refuses until its time i
   expect(error.message).toContain("the same idempotency key");
 });
 
+test.for(["send", "ask"] as const)("%s without a time-out ends after 30 seconds", async (verb) => {
+  await using stage = await open();
+  stage.world.refuseAppends(0, true);
+  const one = stage.client.agent("counter", "one");
+  const called = one[verb]({ type: "add", by: 1 });
+  expect(await errorAfter(stage.clock, 30_000, called)).toMatchObject({ kind: "timeout", code: "call.timeout" });
+});
+
 test("a refusal of the mailbox that is over is not told", async () => {
   await using stage = await open();
   const one = stage.client.agent(counter, "one");

@@ -14,7 +14,7 @@ import {
   type WaitView,
 } from "@dormouse/core/protocol";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { type AgentRef, askLimitsOf, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
+import { type AgentRef, callLimitsOf, callOptionNames, type CallOptions, limitsOf, makeRef } from "./handle.ts";
 
 export interface ListOptions extends CallOptions {
   /** Default: all types. */
@@ -128,7 +128,7 @@ async function respond(connection: Connection, token: string, value: unknown, op
   checkOptions("respond", options, callOptionNames);
   const { agent, secret } = parseToken(token);
   checkData(value, { what: "value", code: "event.not-data", of: agent });
-  await connection.ask(agent, { kind: "respond", secret, value }, askLimitsOf(options), undefined);
+  await connection.ask(agent, { kind: "respond", secret, value }, callLimitsOf(options), undefined);
 }
 
 async function* list(connection: Connection, options: ListOptions): AsyncGenerator<AgentView> {
@@ -161,7 +161,7 @@ async function* pages(
 
 async function quarantined(connection: Connection, options: CallOptions): Promise<readonly QuarantineView[]> {
   checkOptions("quarantined", options, callOptionNames);
-  const limits = limitsOf(options);
+  const limits = callLimitsOf(options);
   const request = { what: "quarantine" } as const;
   const found = await Promise.all(
     connection.partitions().map((partition) => connection.readFrom(partition, request, limits)),

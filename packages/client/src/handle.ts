@@ -38,8 +38,8 @@ import { checkPlace, isAt } from "./place.ts";
 /** Bounds of one call: they end the wait, never the message. */
 export interface CallOptions {
   /**
-   * How long to wait for all that the call waits for. Default: 30 s for what the agent must take first (`ask`, `start`,
-   * `resume`, `terminate`, `remove`), none for the rest.
+   * How long to wait for all that the call waits for. Default: 30 s, but none for what goes on as long as an agent does or as
+   * there is to read (`result`, `waitFor`, `history`, and lists).
    */
   readonly timeout?: Duration;
   /** Ends the wait with `closed` (`call.aborted`). */
@@ -246,7 +246,7 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   remove(options?: CallOptions): Promise<void>;
 }
 
-const askMsDefault = 30_000;
+const callMsDefault = 30_000;
 export const callOptionNames: readonly (keyof CallOptions)[] = ["timeout", "signal"];
 const sendOptionNames: readonly (keyof SendOptions)[] = [...callOptionNames, "idempotencyKey"];
 const historyOptionNames: readonly (keyof HistoryOptions)[] = [...callOptionNames, "from", "to"];
@@ -258,9 +258,9 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
   definition: TDefinition | undefined,
 ): AgentRef<TDefinition> {
   const ask = (body: Body, options: SendOptions, until?: "taken"): Promise<unknown> =>
-    connection.ask(address, body, askLimitsOf(options, until), options.idempotencyKey);
-  const read = async (options: CallOptions): Promise<AgentState<TDefinition> | undefined> => {
-    const state = await connection.readState(address, limitsOf(options));
+    connection.ask(address, body, callLimitsOf(options, until), options.idempotencyKey);
+  const read = async (limits: Limits): Promise<AgentState<TDefinition> | undefined> => {
+    const state = await connection.readState(address, limits);
     return state === undefined ? undefined : stateOf(state);
   };
   const waitUntil = (isThere: (state: AgentState<TDefinition>) => boolean, options: CallOptions) =>
@@ -276,7 +276,7 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     send: async (event, options = {}) => {
       checkOptions("send", options, [...sendOptionNames, "delay", "at"]);
       const body = { ...eventBody(definition, address, event), ...aheadOf(options) };
-      return connection.send(address, body, limitsOf(options), options.idempotencyKey);
+      return connection.send(address, body, callLimitsOf(options), options.idempotencyKey);
     },
     unsend: async (id, options = {}) => {
       checkOptions("unsend", options, callOptionNames);
@@ -294,7 +294,7 @@ export function makeRef<TDefinition extends AnyAgentDefinition>(
     },
     read: async (options = {}) => {
       checkOptions("read", options, callOptionNames);
-      return read(options);
+      return read(callLimitsOf(options));
     },
     waitFor: async (place, options = {}) => {
       checkOptions("waitFor", options, callOptionNames);
@@ -426,7 +426,7 @@ function checkStepNumber(name: string, value: unknown): void {
 async function waitForState<TDefinition extends AnyAgentDefinition>(
   connection: Connection,
   address: Address,
-  read: (options: CallOptions) => Promise<AgentState<TDefinition> | undefined>,
+  read: (limits: Limits) => Promise<AgentState<TDefinition> | undefined>,
   isThere: (state: AgentState<TDefinition>) => boolean,
   options: CallOptions,
 ): Promise<AgentState<TDefinition>> {
@@ -437,7 +437,7 @@ async function waitForState<TDefinition extends AnyAgentDefinition>(
   const wait = async (): Promise<AgentState<TDefinition>> => {
     for (let wasReached = false; ;) {
       steps.listen();
-      const state = await read({ signal: controller.signal }).catch((error: unknown) => {
+      const state = await read({ signal: controller.signal, timeoutMs: undefined }).catch((error: unknown) => {
         if (!wasReached || !isHostGone(error)) throw error;
         return undefined;
       });
@@ -463,9 +463,9 @@ export function limitsOf(options: CallOptions): Limits {
   };
 }
 
-/** Of a call for what the agent must take first. */
-export function askLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): AskLimits {
-  const timeoutMs = timeout === undefined ? askMsDefault : parseDuration(timeout);
+/** Of a call that is over soon, if the servers are there. */
+export function callLimitsOf({ signal, timeout }: CallOptions, until?: "taken"): AskLimits {
+  const timeoutMs = timeout === undefined ? callMsDefault : parseDuration(timeout);
   return { signal, timeoutMs, ...(until === undefined ? {} : { until }) };
 }
 

@@ -58,6 +58,8 @@ export interface AskedBy {
   readonly isRepeat: boolean;
   /** `taken`: the asker waits until the event is, and for no reply of the machine. */
   readonly until?: "taken";
+  /** The agents that wait for the asker, each for the next: what tells a circle. */
+  readonly waiting?: readonly string[];
 }
 
 /** The agent that started another as its child. */
@@ -156,7 +158,8 @@ function isEnvelope(value: unknown): value is Envelope {
       (isObject(value["ask"]) &&
         typeof value["ask"]["replyTo"] === "string" &&
         isNumber(value["ask"]["patienceMs"]) &&
-        typeof value["ask"]["isRepeat"] === "boolean"))
+        typeof value["ask"]["isRepeat"] === "boolean" &&
+        isMissingOr(isListOf(isText))(value["ask"]["waiting"])))
   );
 }
 

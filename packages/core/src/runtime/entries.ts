@@ -15,7 +15,7 @@ import { type LaneKey, parseLane, type PartitionState } from "../format/partitio
 import type { Entry, GivenAnswer, NumberedSend, Origin } from "../format/record.ts";
 import type { Channel, Mailbox } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
-import { replyToFrom } from "../step/durable.ts";
+import { askedFrom } from "../step/replies.ts";
 import { fold } from "../step/fold.ts";
 import { qualifyRefs } from "../step/refs.ts";
 import { type Send, splitAnswers } from "../step/step.ts";
@@ -176,7 +176,7 @@ export class Entries {
       next.set(to, n + 1);
       const sent = { id: newId(), to: address, sentAt: world.clock.now() };
       const sender = isHere ? fromHere : fullAddress(app.name, from);
-      const asked = ask === undefined ? {} : { ask: replyToFrom(ask, sender) };
+      const asked = ask === undefined ? {} : { ask: askedFrom(ask, sender, isHere ? undefined : app.name) };
       const envelope: Unnumbered = {
         ...sent,
         ...asked,

@@ -16,11 +16,12 @@ import { checkpointsMax, keptEventsMax, openCallsMax } from "../agent/limits.ts"
 import { makeToken } from "../agent/token.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { AskedBy, Body } from "../format/message.ts";
+import { circleOf, waitingFor } from "./circle.ts";
 import { sha256, toHex } from "./context.ts";
+import { replyToCall } from "./replies.ts";
 import { childAddress } from "./scope.ts";
 import type {
   AgentState,
-  Answer,
   CallKind,
   Checkpoint,
   DurableState,
@@ -146,10 +147,12 @@ function takeOne(making: Making, address: string, news: CallNews): void {
       return end(making, address, news.place, "send", news.event.type, { ok: true, output: undefined });
     case "ask": {
       const { place, to, event, timeoutMs } = news;
-      const replyTo = `${askPrefix}${address} ${durableAt(making, address)?.round} ${place} ${making.agent}`;
+      const replyTo = replyToCall(address, durableAt(making, address)?.round ?? 0, place, making.agent);
+      const waiting = waitingFor(making.state.asks);
       const call: OpenCall = { kind: "ask", name: event.type, since: now, due: dueAfter(now, timeoutMs), to };
       if (!open(making, address, place, call)) return;
-      return making.send(to, { kind: "event", event }, { replyTo, patienceMs: timeoutMs, isRepeat: false });
+      const asked: AskedBy = { replyTo, patienceMs: timeoutMs, isRepeat: false };
+      return making.send(to, { kind: "event", event }, waiting.length === 0 ? asked : { ...asked, waiting });
     }
     case "spawn": {
       const { place, type, input } = news;
@@ -205,7 +208,7 @@ export function wakeCall(making: Making, { effect: address, place }: NonNullable
       return end(making, address, place, "receive", call.name, { ok: false, error });
     }
     case "ask": {
-      const error = encodeError(askTimeout(making.agent, call.to, call.name, making.now - call.since));
+      const error = encodeError(askTimeout(making, call));
       return end(making, address, place, "ask", call.name, { ok: false, error });
     }
     case "spawn":
@@ -368,28 +371,6 @@ export function takeAnswer(making: Making, body: Extract<Body, { kind: "answer" 
   const { answer } = body;
   const result: EffectResult = answer.ok ? { ok: true, output: answer.value } : { ok: false, error: answer.error };
   end(making, body.effect, body.place, "ask", call.name, result);
-}
-
-/** Not a subject, which has no space: `agent <effect> <round> <place> <agent>`. */
-const askPrefix = "agent ";
-const askPattern = /^agent (\S+) (\d+) (\d+) (.+)$/s;
-
-/** Whether an agent asked, and no client. */
-export function isAgents(replyTo: string): boolean {
-  return replyTo.startsWith(askPrefix);
-}
-
-/** The message that an answer to an agent's ask goes in; `undefined` of a client's ask. */
-export function answerBody(replyTo: string, answer: Answer): { readonly to: string; readonly body: Body } | undefined {
-  const [, effect, round, place, to] = askPattern.exec(replyTo) ?? [];
-  if (effect === undefined || to === undefined) return undefined;
-  return { to, body: { kind: "answer", effect, round: Number(round), place: Number(place), answer } };
-}
-
-/** The same asker, named so that an answer finds it from anywhere. */
-export function replyToFrom(asked: AskedBy, from: string): AskedBy {
-  const [, effect, round, place] = askPattern.exec(asked.replyTo) ?? [];
-  return { ...asked, replyTo: `${askPrefix}${effect} ${round} ${place} ${from}` };
 }
 
 /** A person has mended what a function was stuck on: it is run again. */
@@ -595,8 +576,11 @@ function receiveTimeout(agent: string, name: string, waitedMs: number): Dormouse
   return new DormouseError("timeout", "receive.timeout", message);
 }
 
-function askTimeout(agent: string, to: string, type: string, waitedMs: number): DormouseError {
-  const message = `the agent gave no answer in time: agent=${agent} asked=${to} type=${type} waitedMs=${waitedMs}`;
+function askTimeout({ agent, state, now }: Making, call: Extract<OpenCall, { kind: "ask" }>): DormouseError {
+  const { to, name, since } = call;
+  const circle = circleOf(agent, state.asks, to);
+  const why = circle === undefined ? "" : `, since they wait for one another in a circle (${circle.join(" -> ")})`;
+  const message = `the agent gave no answer in time${why}: agent=${agent} asked=${to} type=${name} waitedMs=${now - since}`;
   return new DormouseError("timeout", "ask.timeout", message);
 }
 

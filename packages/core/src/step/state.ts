@@ -45,6 +45,8 @@ export interface OpenAsk {
   readonly replyTo: string;
   /** When its asker's patience ends, by the mailbox's time. */
   readonly until: number;
+  /** The agents that wait for its asker, each for the next. */
+  readonly waiting?: readonly string[];
 }
 
 export interface Timer {

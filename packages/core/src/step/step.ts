@@ -39,7 +39,6 @@ import {
 } from "./engine.ts";
 import { validateEvent, validateInput, validateReply } from "./schemas.ts";
 import {
-  answerBody,
   beginDurable,
   cancelAll,
   cancelledError,
@@ -59,6 +58,7 @@ import {
   unstick,
   wakeCall,
 } from "./durable.ts";
+import { answerBody } from "./replies.ts";
 import type { AgentState, AgentStatus, Answer, Effect, EffectResult, OpenAsk, Timer } from "./state.ts";
 
 export interface StepRequest {
@@ -959,13 +959,14 @@ class Work {
 
   #openAsk(message: Envelope, input: Extract<StepInput, { kind: "event" }>, handledId: string): void {
     if (message.ask === undefined) return;
-    const { replyTo, patienceMs }: AskedBy = message.ask;
+    const { replyTo, patienceMs, waiting } = message.ask;
     const ask: OpenAsk = {
       id: message.id,
       handledId,
       eventType: input.event.type,
       replyTo,
       until: input.at + patienceMs,
+      ...(waiting === undefined ? {} : { waiting }),
     };
     this.#state = { ...this.#state, asks: [...this.#state.asks, ask] };
   }

@@ -6,7 +6,7 @@ import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
 import type { GivenAnswer } from "../../format/record.ts";
 import { hasFields, isListOf, isMissingOr, isNumber, isText } from "../../format/shape.ts";
 import type { Channel } from "../../ports/index.ts";
-import { isAgents } from "../../step/durable.ts";
+import { isAgents } from "../../step/replies.ts";
 import type { Answer } from "../../step/state.ts";
 
 /** An answer as its asker gets it: it matches the message id. */
