@@ -5,7 +5,7 @@
  * Leaves to others: which messages come (`intake.ts`), when an agent's work is done (`agent-work.ts`), its steps (`steps.ts`),
  * entries and what they let out (`entries.ts`, `commit.ts`, `release/`), agents that cannot step (`shelf.ts`), what an agent
  * does by itself (`under-way.ts`).
- * Called by host: `start`, `effectEnded`, `confirmed`, `stop`; by settler: `activateTails`, `armNear`,
+ * Called by partitions: `start`, `confirmed`, `stop`; by host: `effectEnded`, `effectTells`; by settler: `activateTails`, `armNear`,
  * `setAsideDamaged`, `close`; by reads.
  *
  * P1  Every change of state is an entry, folded into memory when it joins the open record: so a reader of the journal
