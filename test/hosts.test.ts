@@ -278,6 +278,23 @@ test("a state of a newer version waits, with what is sent to its agent, for a ho
   expect(again.incarnation.status().shelved).toBe(0);
 });
 
+test("a host of older code that joins gets nothing from one of newer code, until that one leaves", async () => {
+  const newer = await cluster.host("newer", { settleRoundMs: 20 }, [counterNext, gate]);
+  const client = cluster.client(newer);
+  await addToAll(client);
+  const older = await cluster.host("older", { settleRoundMs: 20 });
+  const third = await cluster.host("third", { settleRoundMs: 20 }, [counterNext, gate]);
+  await cluster.until(() => third.incarnation.status().isReady);
+  expect(newer.owned() + third.owned()).toBe(partitions);
+  expect(third.owned()).toBeGreaterThan(0);
+  expect(new Set(await addToAll(client))).toEqual(new Set([2]));
+  expect(older.owned()).toBe(0);
+  expect(older.incarnation.status()).toMatchObject({ isReady: true, shelved: 0 });
+  await newer.incarnation.drain();
+  await cluster.until(() => older.owned() + third.owned() === partitions);
+  expect(older.owned()).toBeGreaterThan(0);
+});
+
 /** The same object as a later release would write it, in a format that nobody here knows. */
 function inNewerFormat(bytes: Uint8Array | undefined): Uint8Array {
   if (bytes === undefined) throw new Error("there is no such object");

@@ -13,6 +13,8 @@
  *     and then all the same, since a notice of it may be lost.
  * W3  Partitions move a few at a time, since those that move together wait for each other; those without running effects
  *     first. One whose effects run on moves when its grace is over, and they run again where it goes (D6).
+ * W4  Nothing is handed to a host of older code while this one stays: it could not go on with states that this one has made,
+ *     and whoever asks their agents would wait until it is replaced too.
  */
 import type { Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
@@ -25,7 +27,7 @@ import { decodeFreed, freedSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
 import { claim, type Claimant, type Owned } from "./claim.ts";
 import type { HostFormats } from "./host-formats.ts";
-import { placedOn } from "./placement.ts";
+import { isOlder, placedOn } from "./placement.ts";
 import { Seals } from "./takeover.ts";
 
 export interface KeeperOptions {
@@ -69,6 +71,9 @@ const handedAtOnceShare = 1 / 8;
 export class Keeper {
   readonly #options: KeeperOptions;
   #wanted: ReadonlySet<Partition> = new Set();
+  /** Placed on hosts of older code (W4). */
+  #placedOnOlder: ReadonlySet<Partition> = new Set();
+  #isOlderThanSome = false;
   /** Those that another host holds, lives, and is to hand over. */
   #awaited: Set<Partition> = new Set();
   /** Of those, what another said it let go, while each is claimed. */
@@ -94,9 +99,9 @@ export class Keeper {
     return this.#wanted.size;
   }
 
-  /** How many of them other hosts still hold. */
+  /** How many of them other hosts still are to hand over; 0 where one of newer code may keep them for now (W4). */
   get awaited(): number {
-    return this.#awaited.size;
+    return this.#isOlderThanSome ? 0 : this.#awaited.size;
   }
 
   /**
@@ -127,6 +132,7 @@ export class Keeper {
     await this.#announce();
     await Promise.all([this.#looking, ...this.#taking.values()]);
     this.#wanted = new Set();
+    this.#placedOnOlder = new Set();
     await this.#hand();
   }
 
@@ -197,8 +203,13 @@ export class Keeper {
     if (this.#isLeaving) return;
     if (this.#options.formats.look(others)) await this.#announce();
     // A host counts itself, whatever others say of it.
-    const staying = others.filter(({ facts }) => !facts.isLeaving).map((other) => other.incarnation);
-    this.#wanted = new Set(placedOn(incarnation, [incarnation, ...staying], app.partitions));
+    const staying = others.filter(({ facts }) => !facts.isLeaving);
+    const hosts = [incarnation, ...staying.map((other) => other.incarnation)];
+    this.#wanted = new Set(placedOn(incarnation, hosts, app.partitions));
+    const { types } = this.#options.facts;
+    this.#isOlderThanSome = staying.some(({ facts }) => isOlder(types, facts.types));
+    const older = staying.filter(({ facts }) => isOlder(facts.types, types));
+    this.#placedOnOlder = new Set(older.flatMap((other) => placedOn(other.incarnation, hosts, app.partitions)));
     for (const partition of this.#unreadable) {
       if (this.#wanted.has(partition)) continue;
       this.#unreadable.delete(partition);
@@ -290,6 +301,10 @@ export class Keeper {
     return this.#handing;
   }
 
+  #isToLeave(partition: Partition): boolean {
+    return !this.#wanted.has(partition) && !this.#placedOnOlder.has(partition);
+  }
+
   /** Until nothing that is placed elsewhere is left, but for what cannot be settled (W3). */
   async #handOver(): Promise<void> {
     const { world, owned, holdEffects, hasEffects, handOver, graceMs } = this.#options;
@@ -297,7 +312,7 @@ export class Keeper {
     const kept = new Set<Partition>();
     for (;;) {
       const now = world.clock.monotonic();
-      const leaving = owned().filter((partition) => !this.#wanted.has(partition) && !kept.has(partition));
+      const leaving = owned().filter((partition) => this.#isToLeave(partition) && !kept.has(partition));
       holdEffects(new Set(leaving));
       if (leaving.length === 0 || world.signal.aborted) break;
       for (const partition of leaving) if (!since.has(partition)) since.set(partition, now);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { placedOn } from "./placement.ts";
+import { isOlder, placedOn } from "./placement.ts";
 
 const hostsOf = (count: number): string[] =>
   Array.from({ length: count }, (_, n) => `01J${String(n * 7_919).padStart(23, "0")}`);
@@ -45,3 +45,16 @@ test("few partitions move between hosts that stay, when one comes or goes", () =
     }
   }
 });
+
+test.each([
+  [["a@1"], ["a@2"], true],
+  [["a@1"], ["a@1", "b@0"], true],
+  [["a@2", "b@9"], ["a@10", "b@9"], true],
+  [["a@1"], ["a@1"], false],
+  [["a@2"], ["a@1"], false],
+  // Neither could do without the other.
+  [["a@1", "b@1"], ["a@2"], false],
+  [["a@1", "b@2"], ["a@2", "b@1"], false],
+  // A host that tells nothing runs no agents.
+  [[], ["a@1"], true],
+])("code with %j is older than code with %j: %s", (its, than, is) => expect(isOlder(its, than)).toBe(is));

@@ -28,6 +28,26 @@ export function placedOn(host: string, hosts: readonly string[], count: number):
   return placed;
 }
 
+/**
+ * Whether a host runs older code than another: of each agent type the same version or a lower one, or none of it.
+ *
+ * @param its - `type@version`, as hosts announce them.
+ */
+export function isOlder(its: readonly string[], than: readonly string[]): boolean {
+  const [old, young] = [versionsOf(its), versionsOf(than)];
+  const isNoNewer = [...old].every(([type, version]) => version <= (young.get(type) ?? -1));
+  return isNoNewer && [...young].some(([type, version]) => version > (old.get(type) ?? -1));
+}
+
+function versionsOf(types: readonly string[]): ReadonlyMap<string, number> {
+  return new Map(
+    types.map((text) => {
+      const at = text.lastIndexOf("@");
+      return [text.slice(0, at), Number(text.slice(at + 1))];
+    }),
+  );
+}
+
 /** Of equal ranks the first name's: the names are sorted. */
 function highest(names: readonly string[], partition: number): string {
   let best = "";
