@@ -18,7 +18,7 @@ import type { ResolvedSettings } from "../settings.ts";
 import { askedFrom } from "../step/replies.ts";
 import { fold } from "../step/fold.ts";
 import { qualifyRefs } from "../step/refs.ts";
-import { type Send, splitAnswers } from "../step/step.ts";
+import { type Send, splitAnswers } from "../step/send.ts";
 import type { Activation } from "./activations.ts";
 import type { Commit, Committing } from "./commit.ts";
 import type { World } from "./insist.ts";

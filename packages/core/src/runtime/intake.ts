@@ -18,7 +18,7 @@ import type { Origin } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel, Mailbox, MailboxMessage, SentTo } from "../ports/index.ts";
 import { InOrder, type NumberedSource, rawName, rawSource, sourceKey } from "../step/dedup.ts";
-import { answerTo } from "../step/step.ts";
+import { answerTo } from "../step/outcome.ts";
 import type { Activation } from "./activations.ts";
 import type { Commit } from "./commit.ts";
 import type { Entries } from "./entries.ts";

@@ -14,7 +14,7 @@ import { isNewer } from "../format/codec/header.ts";
 import type { Envelope } from "../format/message.ts";
 import type { Origin } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
-import { answerTo } from "../step/step.ts";
+import { answerTo } from "../step/outcome.ts";
 import { isStuck } from "../step/state.ts";
 import type { Activation, Activations } from "./activations.ts";
 import type { Caution } from "./caution.ts";

@@ -10,9 +10,9 @@ import { decodeError, DormouseError, encodeError, type ErrorData } from "../agen
 import { nearMs } from "../agent/limits.ts";
 import type { Observe } from "../observe.ts";
 import type { CallNews } from "../step/durable.ts";
-import { asDurable } from "../step/input.ts";
+import { asDurable, type StepInput } from "../step/input.ts";
 import { type AgentState, earliestDue, type EffectResult } from "../step/state.ts";
-import type { InlineAction, StepInput } from "../step/step.ts";
+import type { InlineAction } from "../step/outcome.ts";
 import type { Activation } from "./activations.ts";
 import type { Caution } from "./caution.ts";
 import type { Commit } from "./commit.ts";

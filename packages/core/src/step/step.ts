@@ -4,25 +4,16 @@
  * `takeStep` is the whole story: it picks the machine's event, runs the engine, and folds the ways out into state.
  * It neither waits nor reads: time, randomness and ids are in the request.
  */
-import { type Address, parseTarget } from "../agent/address.ts";
+import type { Address } from "../agent/address.ts";
 import type { ResolvedAgent } from "../agent/definition.ts";
 import { cancelMsDefault, durableOf } from "../agent/durable.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
-import {
-  eventBytesMax,
-  idempotencyKeyMsMax,
-  idempotencyKeyMsMin,
-  idempotencyKeysMax,
-  waysOutBytesMax,
-  waysOutMax,
-} from "../agent/limits.ts";
+import { idempotencyKeyMsMax, idempotencyKeyMsMin, idempotencyKeysMax } from "../agent/limits.ts";
 import type { EventData, WayOut } from "../agent/way-out.ts";
-import { checkData, freezeData } from "../format/codec/data.ts";
-import { type Delta, measuredDiff } from "../format/codec/delta.ts";
-import { encodeValue } from "../format/codec/msgpack.ts";
-import { bytesAtMost } from "../format/codec/size.ts";
+import { freezeData } from "../format/codec/data.ts";
 import type { AskedBy, Body, Envelope, ParentLink } from "../format/message.ts";
 import type { CallNote, Cause, GivenAnswer } from "../format/record.ts";
+import { checkResult } from "./check-result.ts";
 import type { Message, StepContext } from "./context.ts";
 import {
   describe,
@@ -32,12 +23,16 @@ import {
   errorEvent,
   init,
   isReservedEvent,
-  type Live,
   type PreparedMachine,
   snapshotEvent,
   step,
 } from "./engine.ts";
+import { failure } from "./failure.ts";
+import type { InputOf, StepInput } from "./input.ts";
+import { type Activated, answerTo, type InlineAction, type LogLine, type Outcome, pass, refuse } from "./outcome.ts";
 import { validateEvent, validateInput, validateReply } from "./schemas.ts";
+import { checkEventBytes, type Send, sendTo, splitAnswers } from "./send.ts";
+import { checkStateBytes, keepSize, measure, type Measured } from "./size.ts";
 import {
   beginDurable,
   cancelAll,
@@ -58,7 +53,6 @@ import {
   unstick,
   wakeCall,
 } from "./durable.ts";
-import { answerBody } from "./replies.ts";
 import type { AgentState, AgentStatus, Answer, Effect, EffectResult, OpenAsk, Timer } from "./state.ts";
 
 export interface StepRequest {
@@ -78,125 +72,6 @@ export interface StepRequest {
   readonly stateBytesMax: number;
 }
 
-/** An agent in memory: its durable state, and the same as the engine runs it. */
-export interface Activated {
-  readonly state: AgentState;
-  readonly live: Live;
-}
-
-export type StepInput =
-  | {
-      readonly kind: "start";
-      readonly message: Envelope;
-      readonly input: unknown;
-      readonly child: ChildStart | undefined;
-      /** Begun by a plain message, which is taken in a step of its own after this one. */
-      readonly isImplied: boolean;
-    }
-  | {
-      readonly kind: "event";
-      readonly message: Envelope;
-      readonly at: number;
-      readonly event: EventData;
-      /** Not before then. */
-      readonly due?: number;
-    }
-  | { readonly kind: "unsend"; readonly message: Envelope; readonly id: string }
-  | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
-  | { readonly kind: "timer"; readonly id: string; readonly generation: number }
-  | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
-  | { readonly kind: "attempt"; readonly address: string }
-  /** A run of a durable function tells of its calls. */
-  | {
-      readonly kind: "calls";
-      readonly address: string;
-      readonly attempt: number;
-      readonly calls: readonly CallNews[];
-    }
-  | { readonly kind: "answer"; readonly message: Envelope; readonly answer: Extract<Body, { kind: "answer" }> }
-  | {
-      readonly kind: "respond";
-      readonly message: Envelope;
-      readonly at: number;
-      readonly secret: string;
-      readonly value: unknown;
-    }
-  | { readonly kind: "cancel"; readonly message: Envelope; readonly at: number }
-  /** Stuck functions are run again. */
-  | { readonly kind: "unstick"; readonly id: string }
-  /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
-  | {
-      readonly kind: "action";
-      readonly name: string;
-      readonly seq: number;
-      readonly index: number;
-      readonly isOwed: boolean;
-      readonly error: ErrorData | undefined;
-    }
-  /** A message of the agent's could not be sent. */
-  | { readonly kind: "undelivered"; readonly id: string; readonly to: string; readonly error: ErrorData }
-  | { readonly kind: "end"; readonly how: "stop" | "terminate"; readonly message: Envelope };
-
-export interface ChildStart {
-  readonly parent: ParentLink;
-  readonly path: readonly string[];
-}
-
-/** `stepped`: recorded as a step. `passed`: nothing of the agent changed; the message is done with. */
-export type Outcome =
-  | {
-      readonly kind: "stepped";
-      readonly after: Activated;
-      /** From the state before to the state after. */
-      readonly delta: Delta | undefined;
-      /** About what the delta is stored in. */
-      readonly deltaBytes: number;
-      readonly cause: Cause;
-      readonly sends: readonly Send[];
-      readonly answers: readonly GivenAnswer[];
-      readonly emitted: readonly EventData[];
-      readonly logs: readonly LogLine[];
-      /** Inline actions, to run once after the commit, if this process lives. */
-      readonly actions: readonly InlineAction[];
-      readonly error: ErrorData | undefined;
-      /** What the agent's code threw, with its stack: for whoever watches this process, never stored. */
-      readonly thrown: unknown;
-    }
-  | {
-      readonly kind: "passed";
-      readonly why: string;
-      /** Why the message was refused, if it was. */
-      readonly error: ErrorData | undefined;
-      readonly sends: readonly Send[];
-      readonly answers: readonly GivenAnswer[];
-    };
-
-export type Stepped = Extract<Outcome, { kind: "stepped" }>;
-
-export interface Send {
-  /** The app that the receiver belongs to; missing: the sender's own, or so it is not said. */
-  readonly app?: string;
-  readonly to: Address;
-  readonly body: Body;
-  readonly ask?: AskedBy;
-}
-
-export interface LogLine {
-  readonly label: string | undefined;
-  readonly value: unknown;
-}
-
-export interface InlineAction {
-  readonly name: string;
-  /** Of the step that asked for it, and its place among what that asked for. */
-  readonly seq: number;
-  readonly index: number;
-  /** Whether it is owed until it ran. */
-  readonly isOwed: boolean;
-  /** Runs it; an action that is async gives a promise. */
-  readonly run: () => unknown;
-}
-
 /** Takes one input through an agent. Never throws for what a user's code or message does: that is an outcome (D9). */
 export function takeStep(request: StepRequest): Outcome {
   return withAnswersSent(decideStep(request));
@@ -206,39 +81,6 @@ export function takeStep(request: StepRequest): Outcome {
 function withAnswersSent<T extends Outcome>(outcome: T): T {
   const { answers, sends } = splitAnswers(outcome.answers);
   return sends.length === 0 ? outcome : { ...outcome, answers, sends: [...outcome.sends, ...sends] };
-}
-
-/** What goes to clients, and, as messages, to agents. */
-export function splitAnswers(given: readonly GivenAnswer[]): {
-  readonly answers: readonly GivenAnswer[];
-  readonly sends: readonly Send[];
-} {
-  const answers: GivenAnswer[] = [];
-  const sends: Send[] = [];
-  for (const one of given) {
-    const sent = answerBody(one.replyTo, one.answer);
-    if (sent === undefined) answers.push(one);
-    else sends.push(sendTo(sent.to, fittingAnswer(sent.to, sent.body)));
-  }
-  return { answers, sends };
-}
-
-/** One that no mailbox would take is an error for who asked. */
-function fittingAnswer(asker: string, body: Body): Body {
-  if (body.kind !== "answer" || !body.answer.ok) return body;
-  if (bytesAtMost([body.answer.value], mailboxBytesMax) <= mailboxBytesMax) return body;
-  const bytes = encodeValue(body.answer.value).length;
-  if (bytes <= mailboxBytesMax) return body;
-  const text =
-    `a reply to an agent must fit ${mailboxBytesMax} bytes; reply with a reference to what is large: asked by=${asker} ` +
-    `bytes=${bytes}`;
-  const error = encodeError(new DormouseError("invalid", "reply.too-large", text));
-  return { ...body, answer: { ok: false, seq: body.answer.seq, error } };
-}
-
-function sendTo(target: string, body: Body, ask?: AskedBy): Send {
-  const { app, address } = parseTarget(target);
-  return { ...(app === undefined ? {} : { app }), to: address, body, ...(ask === undefined ? {} : { ask }) };
 }
 
 function decideStep(request: StepRequest): Outcome {
@@ -282,7 +124,7 @@ function decideStep(request: StepRequest): Outcome {
 
 // ------------------------------------------------------------------------------------------------ without a machine's step
 
-type StartInput = Extract<StepInput, { kind: "start" }>;
+type StartInput = InputOf<"start">;
 
 function begin(request: StepRequest, start: StartInput): Outcome {
   const seq = request.seqBefore + 1;
@@ -377,14 +219,6 @@ function ended(state: AgentState, input: Exclude<StepInput, StartInput>): Outcom
   return refuse("ended", input.message, state.seq, endedError(input.message.to, state.status));
 }
 
-function pass(why: string, answers: readonly GivenAnswer[], sends: readonly Send[]): Outcome {
-  return { kind: "passed", why, error: undefined, answers, sends };
-}
-
-function refuse(why: string, message: Envelope, seq: number, error: ErrorData, sends: readonly Send[] = []): Outcome {
-  return { kind: "passed", why, error, answers: answerTo(message, { ok: false, seq, error }), sends };
-}
-
 /** A token dies with its wait, however that came to its end. */
 function refuseToken(message: Envelope, seq: number, why: string): Outcome {
   return refuse("refused", message, seq, encodeError(tokenUnknown(message.to, why)));
@@ -433,7 +267,7 @@ class Work {
     this.#state = { ...before.state, seq: this.#seq, now: this.#now, version: request.definition.version };
   }
 
-  takeEvent(input: Extract<StepInput, { kind: "event" }>): Outcome {
+  takeEvent(input: InputOf<"event">): Outcome {
     const { message } = input;
     const repeated = message.key === undefined ? undefined : this.#state.keys.get(message.key);
     if (repeated !== undefined) {
@@ -570,7 +404,7 @@ class Work {
     return this.#within(this.#finishUnchanged(cause), cause);
   }
 
-  respond(input: Extract<StepInput, { kind: "respond" }>): Outcome {
+  respond(input: InputOf<"respond">): Outcome {
     const { message, at, secret, value } = input;
     const opened = { kind: "event", message, at, event: { type: "dormouse.respond" } } as const;
     // While another value for the wait is looked at: what comes of that one is the answer to both.
@@ -585,7 +419,7 @@ class Work {
   }
 
   /** The machine hears of it as an event, what is under way by its signal; both may do what must be done first. */
-  cancel({ message, at }: Extract<StepInput, { kind: "cancel" }>): Outcome {
+  cancel({ message, at }: InputOf<"cancel">): Outcome {
     const event = { type: cancelEvent };
     const cause: Cause = { kind: "cancel", id: message.id };
     if (message.ask !== undefined) this.#openAsk(message, { kind: "event", message, at, event }, message.id);
@@ -604,7 +438,7 @@ class Work {
     return this.#finishUnchanged({ kind: "resumed", id });
   }
 
-  settleAction({ name, seq, index, isOwed, error }: Extract<StepInput, { kind: "action" }>): Outcome {
+  settleAction({ name, seq, index, isOwed, error }: InputOf<"action">): Outcome {
     const owed = this.#state.owed.find((action) => action.seq === seq && action.index === index);
     if (owed === undefined && isOwed) return pass("stale-action", [], []);
     this.#state = {
@@ -615,7 +449,7 @@ class Work {
     return this.#finishUnchanged({ kind: "action", name, seq, index }, error);
   }
 
-  countUndelivered({ id, to, error }: Extract<StepInput, { kind: "undelivered" }>): Outcome {
+  countUndelivered({ id, to, error }: InputOf<"undelivered">): Outcome {
     this.#state = { ...this.#state, errorCount: this.#state.errorCount + 1 };
     return this.#finishUnchanged({ kind: "undelivered", id, to }, error);
   }
@@ -644,7 +478,7 @@ class Work {
       this.#tellParent({ kind: "snapshot", snapshot: { status, value, context, output } });
     }
     this.#pruneAsks();
-    checkStateBytes(this.#request, this.#state, this.#measure());
+    checkStateBytes(this.#request, this.#measure());
     return this.#stepped({ state: this.#state, live: result.next }, cause, undefined);
   }
 
@@ -666,7 +500,7 @@ class Work {
     const told = this.#answers.length;
     try {
       const result = step(machine, this.#before.live, event, context);
-      checkResult(this.#request, this.#before, result);
+      checkResult(this.#request, this.#before.live, result);
       if (result.isTaken) return this.finish(result, cause);
     } catch (thrown) {
       this.#takeBack(asked, told);
@@ -729,7 +563,7 @@ class Work {
   /** For a function that waits, or will: refused, and nothing else suffers, where the agent's state has no room for it. */
   #taken(message: Envelope, cause: Cause): Outcome {
     try {
-      checkStateBytes(this.#request, this.#state, this.#measure());
+      checkStateBytes(this.#request, this.#measure());
       return this.#finishUnchanged(cause);
     } catch (thrown) {
       return refuse("refused", message, this.#before.state.seq, encodeError(thrown));
@@ -739,7 +573,7 @@ class Work {
   /** What durable functions keep counts as all of the state does: beyond the bound they are stuck, and go no further (D9). */
   #within(outcome: Outcome, cause: Cause): Outcome {
     try {
-      checkStateBytes(this.#request, this.#state, this.#measure());
+      checkStateBytes(this.#request, this.#measure());
       return outcome;
     } catch (thrown) {
       this.#takeBack({ ...this.#before.state, seq: this.#seq, now: this.#now });
@@ -796,8 +630,9 @@ class Work {
 
   #stepped(after: Activated, cause: Cause, error: ErrorData | undefined): Outcome {
     this.#pruneAsks();
-    const { delta, deltaBytes, stateBytes } = this.#measure();
-    sizes.set(this.#state, stateBytes);
+    const measured = this.#measure();
+    keepSize(measured);
+    const { delta, deltaBytes } = measured;
     return {
       kind: "stepped",
       after: { state: this.#state, live: after.live },
@@ -816,11 +651,7 @@ class Work {
 
   /** What the step changed, and what the state now takes at most. */
   #measure(): Measured {
-    if (this.#measured?.state === this.#state) return this.#measured;
-    const before = this.#request.before?.state;
-    const { delta, bytes } = measuredDiff(before, this.#state);
-    const stateBytes = (before === undefined ? 0 : sizeAtMost(before)) + bytes * textBytesMax;
-    this.#measured = { state: this.#state, delta, deltaBytes: bytes, stateBytes };
+    if (this.#measured?.state !== this.#state) this.#measured = measure(this.#request.before?.state, this.#state);
     return this.#measured;
   }
 
@@ -957,7 +788,7 @@ class Work {
 
   // --------------------------------------------------------------------------------------------------------------- asks
 
-  #openAsk(message: Envelope, input: Extract<StepInput, { kind: "event" }>, handledId: string): void {
+  #openAsk(message: Envelope, input: InputOf<"event">, handledId: string): void {
     if (message.ask === undefined) return;
     const { replyTo, patienceMs, waiting } = message.ask;
     const ask: OpenAsk = {
@@ -1044,138 +875,6 @@ function sentTimer(messageId: string): string {
 /** What a machine hears when someone cancels its agent. */
 const cancelEvent = "dormouse.cancel";
 
-/** What an envelope holds beside its event: two addresses and their like. */
-const envelopeBytesMax = 4_096;
-/** What a value may take that goes to another agent. */
-const mailboxBytesMax = eventBytesMax - envelopeBytesMax;
-
-/** What was found to be data before: contexts are not changed in place, so only what is new is walked (D8). */
-const knownData = new WeakSet<object>();
-
-interface Measured {
-  readonly state: AgentState;
-  readonly delta: Delta | undefined;
-  readonly deltaBytes: number;
-  /** Of the state, at most. */
-  stateBytes: number;
-}
-
-/** Bytes of UTF-8 per unit of a string, at most: sizes by length are too small by this. */
-const textBytesMax = 3;
-/** By state, what it takes at most: the sum of what its steps changed since it was measured. */
-const sizes = new WeakMap<AgentState, number>();
-
-function sizeAtMost(state: AgentState): number {
-  const known = sizes.get(state);
-  if (known !== undefined) return known;
-  const bytes = measuredDiff(undefined, state).bytes * textBytesMax;
-  sizes.set(state, bytes);
-  return bytes;
-}
-
-/** Measures a state only when by what was added it may be too large. */
-function checkStateBytes({ agent, stateBytesMax }: StepRequest, state: AgentState, measured: Measured): void {
-  if (measured.stateBytes <= stateBytesMax) return;
-  const bytes = encodeValue(state).length;
-  if (bytes <= stateBytesMax) {
-    measured.stateBytes = bytes;
-    return;
-  }
-  throw new DormouseError(
-    "invalid",
-    "state.too-large",
-    `the agent's state would not fit; keep large values elsewhere and their names in context, or give them up: ` +
-      `agent=${agent} bytes=${bytes} bytesMax=${stateBytesMax}`,
-  );
-}
-
-/** Refuses what cannot be durable, before anything of the step is kept. */
-function checkResult(request: StepRequest, before: Activated | undefined, result: EngineResult): void {
-  const { agent } = request;
-  if (result.waysOut.length > waysOutMax) {
-    throw new DormouseError(
-      "invalid",
-      "step.too-many-ways-out",
-      `one step asked for too much; spread it over several events: agent=${agent} count=${result.waysOut.length}`,
-    );
-  }
-  const { context, output } = describe(result.next);
-  const contextBefore = before === undefined ? undefined : describe(before.live).context;
-  if (context !== contextBefore) {
-    checkData(context, { what: "context", code: "state.not-data", of: agent, known: knownData });
-    if (request.freezeContexts) freezeData(context);
-  }
-  if (output !== undefined) checkData(output, { what: "output", code: "state.not-data", of: agent });
-  for (const way of result.waysOut) checkWayOut(agent, way);
-  checkWaysOutBytes(agent, result.waysOut.map(letOut));
-}
-
-/** What of a way out is not in the agent's state, but stored beside it. */
-function letOut(way: WayOut): unknown {
-  if (way.kind === "send" || way.kind === "emit") return way.event;
-  if (way.kind === "reply" || way.kind === "reply-to") return way.value;
-  return way.kind === "start-child" ? way.input : undefined;
-}
-
-/** Refuses what would make a record that cannot be read; measured only when by its length it may be too large. */
-function checkWaysOutBytes(agent: Address, values: readonly unknown[]): void {
-  if (values.length === 0 || bytesAtMost(values, waysOutBytesMax) <= waysOutBytesMax) return;
-  const bytes = values.reduce<number>((total, value) => total + encodeValue(value).length, 0);
-  if (bytes <= waysOutBytesMax) return;
-  throw new DormouseError(
-    "invalid",
-    "step.ways-out-too-large",
-    `what one step replies, sends and emits must fit ${waysOutBytesMax} bytes; give a reference to what is large: ` +
-      `agent=${agent} bytes=${bytes}`,
-  );
-}
-
-/** Refuses an event that no mailbox would take; measured only when by its length it may be too large. */
-function checkEventBytes(agent: Address, event: unknown, what: "event" | "input" | "output" | "snapshot"): void {
-  if (measuredDiff(undefined, event).bytes * textBytesMax <= eventBytesMax - envelopeBytesMax) return;
-  const bytes = encodeValue(event).length;
-  if (bytes <= eventBytesMax - envelopeBytesMax) return;
-  throw new DormouseError(
-    "invalid",
-    `${what}.too-large`,
-    `what goes to another agent, its ${what}, must fit ${eventBytesMax} bytes with its envelope; send a reference to ` +
-      `what is large: ` +
-      `agent=${agent} bytes=${bytes}`,
-  );
-}
-
-function checkWayOut(agent: Address, way: WayOut): void {
-  switch (way.kind) {
-    case "send":
-    case "timer":
-      checkData(way.event, { what: "event", code: "event.not-data", of: agent });
-      if (way.to !== undefined) checkEventBytes(agent, way.event, "event");
-      return;
-    case "emit":
-      checkData(way.event, { what: "event", code: "event.not-data", of: agent });
-      return;
-    case "start-effect":
-      checkData(way.input, { what: "input", code: "input.not-data", of: agent });
-      return;
-    case "start-child":
-      checkData(way.input, { what: "input", code: "input.not-data", of: agent });
-      checkEventBytes(agent, way.input, "input");
-      return;
-    case "reply":
-    case "reply-to":
-      checkData(way.value, { what: "reply", code: "reply.not-data", of: agent });
-      return;
-    case "action":
-      checkData(way.params, { what: "params", code: "action.not-data", of: agent });
-      return;
-    case "log":
-      checkData(way.value, { what: "log", code: "log.not-data", of: agent });
-      return;
-    case "cancel-timer":
-    case "stop":
-  }
-}
-
 /** A call's news without what is in the state, or in what is let out. */
 function noteOf(news: CallNews): CallNote {
   const {
@@ -1200,29 +899,6 @@ function newsEvent({ id, news }: Extract<Body, { kind: "child" }>): EventData {
     case "snapshot":
       return snapshotEvent(id, news.snapshot);
   }
-}
-
-/** What user code threw, as its asker is told: with the reason that a typed error of ours already gives, if it is one. */
-function failure(code: string, thrown: unknown, about: string): ErrorData {
-  const cause = encodeError(thrown);
-  if (cause.kind !== undefined) return cause;
-  const options = { cause: decodeError(cause) };
-  if (cause.name === "TypeError" && frozenTexts.test(cause.message)) {
-    const text =
-      `the machine changed its context, or an event, in place, and both are frozen; return what is new from assign(): ` +
-      `${cause.message}: ${about}`;
-    return encodeError(new DormouseError("failed", "context.frozen", text, options));
-  }
-  const text = `the agent's own code threw; its state is as it was before: ${cause.message}: ${about}`;
-  return encodeError(new DormouseError("failed", code, text, options));
-}
-
-/** What V8 says of a change to what is frozen: in words alone. */
-const frozenTexts = /object is not extensible|read only property|Cannot (?:delete|redefine) property/;
-
-/** The answer to a message, if it is an ask. */
-export function answerTo(message: Envelope, answer: Answer): GivenAnswer[] {
-  return message.ask === undefined ? [] : [{ id: message.id, replyTo: message.ask.replyTo, answer }];
 }
 
 function describeMessage(message: Envelope): Message {
