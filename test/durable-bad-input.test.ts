@@ -12,6 +12,7 @@ import {
   reply,
   RetryAfter,
   type RetryPolicy,
+  TerminalError,
 } from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
 import { expect, test } from "vitest";
@@ -60,6 +61,10 @@ async function codeOf(promise: Promise<unknown>): Promise<unknown> {
     (value) => ["gave", value],
     (error: unknown) => (error as { readonly code?: string }).code ?? error,
   );
+}
+
+async function lengthOf(text: string): Promise<number> {
+  return text.length;
 }
 
 class Odd {
@@ -433,6 +438,37 @@ test("a function with as many open calls as it may have goes on", async () => {
 
 test("a time-out of a function's own policy is refused, as nothing would keep it", () => {
   expect(() => durable(async () => 1, { retry: { timeout: "1s" } })).toThrow(/timeout/);
+});
+
+test("an error that is for good is so for the function too, though a call of it is what failed", async () => {
+  let count = 0;
+  const hopeless = agent("hopeless", {
+    run: durable(
+      async ({ run }) => {
+        count += 1;
+        await run("pay", () => Promise.reject(new TerminalError("no such account")));
+      },
+      { retry: { maxAttempts: 3 } },
+    ),
+  });
+  await using runtime = await testRuntime({ agents: [hopeless] });
+  const ref = runtime.client.agent(hopeless, "h1");
+  await ref.start();
+  await runtime.quiesce();
+  expect(await resultOf(ref)).toMatchObject({ name: "TerminalError", message: "no such account" });
+  expect(count).toBe(1);
+});
+
+test("what is refused is said as it was given, if that can be no more than it shows", () => {
+  const policies: readonly (readonly [policy: unknown, said: string])[] = [
+    [{ maxAttempts: 0 }, "given=0"],
+    [{ backoff: null }, "given=null"],
+    [{ jitter: Number.NaN }, "given=NaN"],
+    [{ maxAttempts: { password: "x" } }, "given=[object Object]"],
+  ];
+  for (const [retry, said] of policies) {
+    expect(() => checkpoint("a", lengthOf, { retry: retry as RetryPolicy })).toThrow(said);
+  }
 });
 
 test("RetryAfter beyond the calendar is refused where it is made", () => {

@@ -187,3 +187,22 @@ bad.createMachine({
     onDone: { actions: reply(({ event }) => ({ report: event.output.report })) },
   },
 });
+
+const worker = agent("worker", { run: durable(async ({ run }) => run("count", () => 1)) });
+const crawler = agent("crawler", {
+  run: durable(async ({ input }: DurableContext<{ site: string }>) => ({ pages: input.site.length })),
+});
+
+export const supervisor = agent("supervisor", {
+  run: durable(async ({ spawn }) => {
+    const count: number = (await spawn(worker)) + (await spawn(worker, undefined));
+    const { pages } = await spawn(crawler, { site: "a.example" });
+    // @ts-expect-error the crawler has an input
+    void spawn(crawler);
+    // @ts-expect-error the site is a text
+    void spawn(crawler, { site: 1 });
+    // @ts-expect-error the worker has none
+    void spawn(worker, { site: "a.example" });
+    return count + pages;
+  }),
+});

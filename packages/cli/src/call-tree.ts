@@ -50,14 +50,14 @@ export class EffectTrees {
     const { effect, cause } = step;
     const dropped = step.dropped.flatMap(({ address, src, input }) => {
       const known = this.#take(address) ?? begun(src, input, undefined);
-      return [`gives up ${nameText(src, input)}${afterText(known.beganAt, step.at)}`, ...treeLines(known)];
+      return [`gives up ${nameText(src, input)}${afterText(known.beganAt, step.at)}`, ...endLines(known)];
     });
     if (cause !== "effect" || effect === undefined) return { suffix: "", lines: dropped };
     const known = this.#take(effect.address);
     const runs = effect.attempt === 1 ? "" : `, ${known?.isTold === true ? "run" : "attempt"} ${effect.attempt}`;
     return {
       suffix: `${afterText(known?.beganAt, step.at)}${runs}`,
-      lines: [...(known === undefined ? [] : treeLines(known)), ...dropped],
+      lines: [...(known === undefined ? [] : endLines(known)), ...dropped],
     };
   }
 
@@ -138,6 +138,15 @@ function put(known: Known, place: number | string, call: Call): void {
   if (over === undefined) return;
   known.calls.delete(over[0]);
   known.earlierCalls += 1;
+}
+
+/** Of a function that has ended: what it still waited for, nobody does any more. */
+function endLines(known: Known): readonly string[] {
+  const calls = [...known.calls].map(([place, call]): [number | string, Call] => [
+    place,
+    call.isOver ? call : { ...call, text: `${call.text}, and is given up` },
+  ]);
+  return treeLines({ ...known, calls: new Map(calls) });
 }
 
 function treeLines({ calls, earlierCalls }: Known): readonly string[] {

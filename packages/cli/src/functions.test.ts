@@ -75,6 +75,13 @@ const long = agent("long", {
   }),
 });
 
+const bell = agent("bell", { run: durable(async ({ receive }) => [await receive("first"), await receive("second")]) });
+
+/** Ends while it still waits. */
+const hasty = agent("hasty", {
+  run: durable(async ({ receive, sleep }) => Promise.race([receive("word"), sleep(1)])),
+});
+
 let isMended = true;
 const changing = agent("changing", {
   run: durable(async ({ run, receive }) => {
@@ -92,8 +99,8 @@ interface Ended {
 
 const folder = mkdtempSync(join(tmpdir(), "dormouse-functions-"));
 const store = `file:${join(folder, ".dormouse")}`;
-const start = (): Promise<Host> =>
-  startHost({ agents: [triage, order, shop, long, changing], store, settings: { parkMs: 0 } });
+const agents = [triage, order, shop, long, bell, hasty, changing];
+const start = (): Promise<Host> => startHost({ agents, store, settings: { parkMs: 0 } });
 let host: Host;
 
 async function dormouse(...line: readonly string[]): Promise<Ended> {
@@ -127,7 +134,7 @@ function timeless(text: string): string {
 }
 
 beforeAll(async () => {
-  host = await startHost({ agents: [triage, order, shop, long, changing], store });
+  host = await startHost({ agents, store });
   await host.client.agent(triage, "t1").start({ ticket: "leak" });
   await host.client.agent(triage, "t2").start({ ticket: "noise" });
   await host.client.agent(order, "o1").start();
@@ -197,9 +204,20 @@ describe("respond", () => {
     expect(await host.client.agent(order, "o2").read()).toMatchObject({ value: "approved" });
   });
 
+  test("without a value it is answered by nothing, by name and by token", async () => {
+    const ref = host.client.agent(bell, "b1");
+    await ref.start();
+    await ref.waitFor(({ waits }) => waits.length === 1);
+    expect(await lines("respond", "bell/b1", "first")).toEqual([{ agent: "bell/b1", name: "first" }]);
+    const { waits } = await ref.waitFor(({ waits: [wait] }) => wait?.name === "second");
+    expect(await lines("respond", String(waits[0]?.token))).toEqual([{ agent: "bell/b1" }]);
+    expect(await ref.result()).toEqual([undefined, undefined]);
+  });
+
   test.for([
-    { line: ["order/o1", "approve"], says: "the value, which is missing" },
-    { line: ["order/o1"], says: "is missing" },
+    { line: ["order/o1"], says: "the name of what it waits for, which is missing" },
+    { line: [], says: "<token|type/key> is missing" },
+    { line: ["0".repeat(32), "true"], says: "token.invalid" },
     { line: [`${"0".repeat(32)}.order/o1`, "true", "more"], says: "too many: more" },
     { line: ["0a.order/o1", "true"], says: "token.invalid" },
     { line: ["order/o1", "approve", "yes"], says: "the value is not JSON" },
@@ -265,6 +283,19 @@ describe("history", () => {
     ]);
   });
 
+  test("tells of a call that nobody waits for any more that it is given up", async () => {
+    const ref = host.client.agent(hasty, "h1");
+    await ref.start();
+    await ref.result();
+    const shown = timeless((await dormouse("history", "hasty/h1")).stdout).split("\n");
+    expect(shown.slice(-4)).toEqual([
+      "      running → done",
+      "      ├─ #<n> receive word waits, and is given up",
+      "      └─ #<n> sleep after <span>",
+      "",
+    ]);
+  });
+
   test("tells effects that were given up", async () => {
     const ref = host.client.agent(shop, "s2");
     await ref.start();
@@ -278,7 +309,7 @@ describe("history", () => {
       "      gives up watch after <span>",
       "      gives up staff { n: 1 } after <span>",
       "      ├─ #<n> open-up gives 'opened' after <span>",
-      "      └─ #<n> receive pay waits",
+      "      └─ #<n> receive pay waits, and is given up",
       "",
     ]);
   });

@@ -5,26 +5,26 @@ import { UsageError } from "./usage-error.ts";
 
 export const respond: Command = {
   name: "respond",
-  arguments: ["<token|type/key>", "<value|name>", "[value]"],
+  arguments: ["<token|type/key>", "[value|name]", "[value]"],
   options: ["timeout", "json"],
-  summary: "answer a wait: respond <token> <value>, or respond <type/key> <name> <value>",
+  summary: "answer a wait: respond <token> [value], or respond <type/key> <name> [value]",
   help:
-    "The value is JSON. By its token the one wait is answered that the token names, as waits prints it; by an agent and a " +
+    "The value is JSON; without one, nothing but that it was answered. By its token the one wait is answered that the token names, as waits prints it; by an agent and a " +
     "name the first wait of that name, or the one to come: the value is kept for it. A machine takes the event " +
     "{ type: name, value }. A value that does not fit is refused, and the wait goes on. A host must run.",
   run: (call) => (isToken(call.arguments[0] ?? "") ? respondByToken(call) : respondByName(call)),
 };
 
-/** No agent type holds a dot. */
+/** No agent type holds a dot, and each address a slash: what has neither is a token that was cut off, as by a careless copy. */
 function isToken(text: string): boolean {
-  return /^[^/]*\./.test(text);
+  return /^[^/]*(?:\.|$)/.test(text);
 }
 
 async function respondByToken(call: Call): Promise<void> {
-  const [token = "", json = "", tooMany] = call.arguments;
+  const [token = "", json, tooMany] = call.arguments;
   if (tooMany !== undefined) throw new UsageError(`a token is followed by the value alone; too many: ${tooMany}`);
   const { agent } = parseToken(token);
-  const value = readJson("value", json);
+  const value = readValue(json);
   const limits = limitsOf(call);
   await withClient(call, async (client) => {
     await client.respond(token, value, limits);
@@ -33,13 +33,17 @@ async function respondByToken(call: Call): Promise<void> {
 }
 
 async function respondByName(call: Call): Promise<void> {
-  const [, name = "", json] = call.arguments;
-  if (json === undefined)
-    throw new UsageError("an agent is followed by what it waits for and the value, which is missing");
-  const value = readJson("value", json);
+  const [, name, json] = call.arguments;
+  if (name === undefined)
+    throw new UsageError("an agent is followed by the name of what it waits for, which is missing");
+  const value = readValue(json);
   const limits = limitsOf(call);
   await withUserAgent(call, async ({ ref }) => {
     await ref.respond(name, value, limits);
     call.output.result(`${name} is accepted for ${ref.address}`, { agent: ref.address, name });
   });
+}
+
+function readValue(json: string | undefined): unknown {
+  return json === undefined ? undefined : readJson("value", json);
 }

@@ -8,9 +8,10 @@ import { loadAgents } from "./agents-module.ts";
 const folder = mkdtempSync(join(tmpdir(), "dormouse-agents-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function moduleOf(name: string, source: string): string {
-  const path = join(folder, `${name}.mjs`);
-  writeFileSync(path, `const made = (type) => ({ type, logic: {}, passivateAfterMs: 1 });\n${source}`);
+function moduleOf(name: string, source: string, kind: "mjs" | "mts" = "mjs"): string {
+  const path = join(folder, `${name}.${kind}`);
+  const any = kind === "mts" ? ": string" : "";
+  writeFileSync(path, `const made = (type${any}) => ({ type, logic: {}, passivateAfterMs: 1 });\n${source}`);
   return path;
 }
 
@@ -36,6 +37,17 @@ test("a module that throws is told with what it threw", async () => {
     code: "agents.threw",
     message: expect.stringMatching(/not today: module=.*throws\.mjs/),
     cause: expect.objectContaining({ name: "TypeError" }),
+  });
+});
+
+test("a module whose decorators are as they were written is told what to do", async () => {
+  const text = "class Shelter { @checkpoint() async countBeds(): Promise<number> { return 1; } }";
+  await expect(loadAgents(moduleOf("decorated", text, "mts"))).rejects.toMatchObject({
+    code: "agents.threw",
+    message: expect.stringMatching(/runs no decorators.+module=.*decorated\.mts/),
+  });
+  await expect(loadAgents(moduleOf("unparsed", "class {"))).rejects.toMatchObject({
+    message: expect.not.stringContaining("decorators"),
   });
 });
 

@@ -41,10 +41,17 @@ async function importModule(file: string): Promise<{ readonly [name: string]: un
     throw new DormouseError(
       "failed",
       "agents.threw",
-      `the module of agents could not be loaded; mend it: ${why}: module=${file}`,
+      `the module of agents could not be loaded; mend it${isUnlowered(file, cause) ? lowering : ""}: ${why}: module=${file}`,
       { cause },
     );
   }
+}
+
+const lowering = " (Node takes types away and runs no decorators: give it what tsc made of such a module)";
+
+/** Node says of a decorator that it is an invalid token, and neither where nor why. */
+function isUnlowered(file: string, cause: unknown): boolean {
+  return cause instanceof SyntaxError && /unexpected token/i.test(cause.message) && /\.[cm]?ts$/.test(file);
 }
 
 /** A list that has a definition is meant as one of agents: what else is in it is the host's to refuse. */

@@ -103,7 +103,7 @@ export interface DurableContext<TInput = undefined> {
    */
   readonly spawn: <TDefinition extends AnyAgentDefinition>(
     definition: TDefinition,
-    input: InputOf<TDefinition>,
+    ...args: undefined extends InputOf<TDefinition> ? [input?: InputOf<TDefinition>] : [input: InputOf<TDefinition>]
   ) => Promise<OutputOf<TDefinition>>;
   /** Ends this run of the function and begins another on `input`, with nothing recorded: for loops without end. */
   readonly restart: (input: TInput) => Promise<never>;

@@ -15,8 +15,14 @@ export function checkOptions(call: string, options: unknown, known: readonly str
 }
 
 export function optionError(what: string, value: unknown): DormouseError {
-  const given = typeof value === "string" ? value.slice(0, 100) : Object.prototype.toString.call(value);
-  return new DormouseError("invalid", "option.invalid", `${what}: given=${given}`);
+  return new DormouseError("invalid", "option.invalid", `${what}: given=${shown(value)}`);
+}
+
+/** Of what may hold more than its maker meant to show, only what it is. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return value.slice(0, 100);
+  const isPlain = value === null || !["object", "function"].includes(typeof value);
+  return isPlain ? String(value) : Object.prototype.toString.call(value);
 }
 
 function isSignal(value: unknown): boolean {

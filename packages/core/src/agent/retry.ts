@@ -57,10 +57,15 @@ export function resolveRetry(policy: RetryPolicy = {}, maxAttemptsDefault: numbe
  * @param random - From 0 to 1.
  */
 export function retryDelay(retry: ResolvedRetry, attempt: number, error: unknown, random: number): number | undefined {
-  if (error instanceof TerminalError || attempt >= retry.maxAttempts) return undefined;
+  if (isTerminal(error) || attempt >= retry.maxAttempts) return undefined;
   if (error instanceof RetryAfter) return error.delayMs;
   const wholeMs = Math.min(retry.maxMs, retry.initialMs * retry.backoff ** Math.min(attempt - 1, 1_000));
   return Math.ceil(wholeMs * (1 - retry.jitter * random));
+}
+
+/** One that a call has failed with comes back from the record, or from another agent, as a plain error of that name. */
+function isTerminal(error: unknown): boolean {
+  return error instanceof TerminalError || (error instanceof Error && error.name === "TerminalError");
 }
 
 /**

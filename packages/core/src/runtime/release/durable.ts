@@ -137,7 +137,7 @@ class DurableRun implements DurableScope {
       send: (definition, key, event) => settled(() => this.#send(addressOf(definition, key), event)),
       ask: (definition, key, event, options) =>
         settled(() => this.#ask(addressOf(definition, key), event, options) as Promise<never>),
-      spawn: (definition, input) => settled(() => this.#spawn(definition, input) as Promise<never>),
+      spawn: (definition, ...[input]) => settled(() => this.#spawn(definition, input) as Promise<never>),
       restart: (input) => settled(() => this.#restart(input)),
       signal: this.#cancel.signal,
       attempt: call.effect.attempt,
