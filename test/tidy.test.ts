@@ -160,8 +160,8 @@ const computedCodes: readonly string[] = [
   "packages/core/src/step/check.ts: `machine.${code}`",
   "packages/core/src/step/input.ts: codes.tooLarge",
   "packages/core/src/step/schemas.ts: code",
-  "packages/core/src/step/step.ts: `${what}.too-large`",
-  "packages/core/src/step/step.ts: code",
+  "packages/core/src/step/send.ts: `${what}.too-large`",
+  "packages/core/src/step/failure.ts: code",
   'packages/local/src/socket.ts: isClosed ? "mailbox.no-ack" : code',
 ];
 

@@ -5,7 +5,8 @@ import type { Address } from "../../packages/core/src/agent/address.ts";
 import { decode } from "../../packages/core/src/step/engine.ts";
 import { Registry } from "../../packages/core/src/step/registry.ts";
 import type { AgentState } from "../../packages/core/src/step/state.ts";
-import { type StepInput, takeStep } from "../../packages/core/src/step/step.ts";
+import type { StepInput } from "../../packages/core/src/step/input.ts";
+import { takeStep } from "../../packages/core/src/step/step.ts";
 
 /** Executes steps of these agents, on machines of its own; of a type in several versions, by the one that took the step. */
 export function stepAgainOf(agents: readonly AnyAgentDefinition[]): StepAgain {

@@ -1,25 +1,23 @@
 /**
  * One incarnation of a host: put together, start, drain, stop.
  *
- * Owns: the incarnation's journal, its commit, its partitions, and its end.
- * Leaves to others: everything that happens to a message (`runtime/partition.ts` is where to start reading), which
- * partitions it should own (`runtime/own/keeper.ts`).
+ * Owns: the incarnation's journal, its commit, and its end.
+ * Leaves to others: everything that happens to a message (`runtime/partition.ts` is where to start reading), the partitions
+ * that it owns (`runtime/partitions.ts`) and which these should be (`runtime/own/keeper.ts`).
  * Called by sdk and testing: `startIncarnation`.
  *
  * H1  When anything fails that no one can go on from (the journal is sealed, a partition is lost, a bug), the whole
  *     incarnation ends: nothing more is released, and memory is dropped (D5).
  */
 import type { AnyAgentDefinition } from "./agent/definition.ts";
-import { type Address, checkName, parseAddress, type Partition, partitionOf } from "./agent/address.ts";
-import { durableOf } from "./agent/durable.ts";
+import { type Address, checkName, parseAddress, partitionOf } from "./agent/address.ts";
 import { DormouseError, encodeError } from "./agent/errors.ts";
 import { type App, encodeApp } from "./format/app.ts";
 import { formatNewest, formatOldest } from "./format/codec/formats.ts";
-import { laneTo } from "./format/partition.ts";
 import { guarded, type Observe } from "./observe.ts";
 import type { Ports } from "./ports/index.ts";
 import { resolveSettings, type ResolvedSettings, type Settings } from "./settings.ts";
-import { type ActorOverrides, type Known, Registry } from "./step/registry.ts";
+import { type ActorOverrides, Registry } from "./step/registry.ts";
 import { openApp } from "./runtime/app.ts";
 import { Caution } from "./runtime/caution.ts";
 import { Commit } from "./runtime/commit.ts";
@@ -31,14 +29,11 @@ import { type HostStatus, serveControl } from "./runtime/own/control.ts";
 import { HostFormats } from "./runtime/own/host-formats.ts";
 import { Keeper } from "./runtime/own/keeper.ts";
 import { probeStore } from "./runtime/own/probe.ts";
-import { serveStopped } from "./runtime/own/stopped.ts";
 import { OtherApps } from "./runtime/other-apps.ts";
-import { PartitionLoop } from "./runtime/partition.ts";
+import { Partitions, type PartitionsCounts } from "./runtime/partitions.ts";
 import { HostPatience } from "./runtime/patience.ts";
-import { serveReads } from "./runtime/reads.ts";
-import { runDurable } from "./runtime/release/durable.ts";
 import { Effects } from "./runtime/release/effect.ts";
-import { decodeTaken, publishFreed, takenSubject } from "./runtime/release/reply.ts";
+import { boundOf, type EffectWorld, runEffect } from "./runtime/release/run-effect.ts";
 import { Settler } from "./runtime/settle/settler.ts";
 import { supervise } from "./runtime/supervise.ts";
 
@@ -178,14 +173,6 @@ interface HostOptions {
   readonly isCautious: boolean;
 }
 
-/** A partition of this host: its loop, until it is given up. */
-interface Held {
-  readonly loop: PartitionLoop;
-  readonly life: AbortController;
-  readonly stops: readonly (() => void)[];
-  isCaughtUp: boolean;
-}
-
 class Host implements Incarnation {
   readonly id: string;
   readonly app: App;
@@ -195,13 +182,9 @@ class Host implements Incarnation {
   readonly #journal: Journal;
   readonly #effects: Effects;
   readonly #settler: Settler;
-  readonly #apps: OtherApps;
   readonly #keeper: Keeper;
   readonly #caution: Caution;
-  readonly #held = new Map<Partition, Held>();
-  /** Partitions that cannot be read: what refuses whoever asks. */
-  readonly #refusals = new Map<Partition, () => void>();
-  readonly #catchingUp = new Set<Promise<void>>();
+  readonly #partitions: Partitions;
   #state: HostStatus["state"] = "starting";
   #stopControl: () => void = () => undefined;
   #drained: Promise<void> | undefined;
@@ -225,36 +208,24 @@ class Host implements Incarnation {
       },
       failed,
     });
-    this.#apps = new OtherApps({ world, elsewhere: options.ports.elsewhere });
     this.#caution = new Caution(failed);
     this.#effects = new Effects({
       placeOf: (agent) => partitionOf(agent, this.app.partitions),
       runningMax: settings.effectsRunningMax,
-      boundOf: ({ agent, effect }) => durableOf(this.#knownOf(agent)?.machine.actor(effect.src)?.logic)?.bound,
+      boundOf: (call) => boundOf(this.#partitions.knownOf(call.agent), call),
       run: (call, running) => {
-        const { agent, effect, address, signal } = call;
-        const known = this.#knownOf(agent);
+        const { agent } = call;
+        const known = this.#partitions.knownOf(agent);
         if (known === undefined) throw new Error(`no machine runs this agent here: agent=${agent}`);
-        const { src, input, attempt } = effect;
-        const fn = durableOf(known.machine.actor(src)?.logic);
-        if (fn === undefined || effect.durable === undefined) {
-          return known.machine.runPromise(src, { agent, input, signal, attempt, idempotencyKey: address });
-        }
-        return runDurable({
-          call,
-          running,
-          fn,
-          clock: world.clock,
-          entropy: world.entropy,
-          parkMs: settings.parkMs,
-          tell: (news) => this.#loopOf(agent)?.effectTells(call, news),
-        });
+        const { clock, entropy } = world;
+        const tell: EffectWorld["tell"] = (news) => this.#partitions.loopOf(agent)?.effectTells(call, news);
+        return runEffect(known, call, running, { clock, entropy, parkMs: settings.parkMs, tell });
       },
       started: ({ agent, address, effect }) =>
         observe({ kind: "effect-started", agent, address, attempt: effect.attempt }),
       ended: (call, result) => {
         observe({ kind: "effect-ended", agent: call.agent, address: call.address, isOk: result.ok });
-        this.#loopOf(call.agent)?.effectEnded(call, result);
+        this.#partitions.loopOf(call.agent)?.effectEnded(call, result);
       },
       failed,
     });
@@ -267,9 +238,19 @@ class Host implements Incarnation {
       mailbox: ports.mailbox,
       settings,
       observe,
-      gone: (loop) => this.#letGo(loop.partition),
+      gone: (loop) => this.#partitions.letGo(loop.partition),
       failed,
       passivateAfterMs: (agent) => registry.find(parseAddress(agent).type, [])?.definition.passivateAfterMs ?? 30_000,
+    });
+    this.#partitions = new Partitions({
+      ...options,
+      ...ports,
+      commit: this.#commit,
+      effects: this.#effects,
+      caution: this.#caution,
+      apps: new OtherApps({ world, elsewhere: ports.elsewhere }),
+      added: (loop, { etag, chain }) => this.#settler.add(loop, { etag, chain }),
+      failed,
     });
     this.#keeper = new Keeper({
       world,
@@ -283,10 +264,10 @@ class Host implements Incarnation {
       formats: options.formats,
       roundMs: settings.settleRoundMs,
       graceMs: settings.drainMs,
-      owned: () => [...this.#held.keys()],
+      owned: () => this.#partitions.owned(),
       own: (claims) => this.#own(claims),
-      stopped: (partition, cause) => this.#refuse(partition, cause),
-      forget: (partition) => this.#stopRefusing(partition),
+      stopped: (partition, cause) => this.#partitions.refuse(partition, cause),
+      forget: (partition) => this.#partitions.stopRefusing(partition),
       holdEffects: (partitions) => this.#effects.hold(partitions),
       hasEffects: (partition) => this.#effects.isRunning(partition),
       handOver: (partitions) => this.#settler.handOver(partitions),
@@ -314,7 +295,7 @@ class Host implements Incarnation {
       status: () => this.status(),
       drain: () => void this.drain(),
     });
-    const isStarted = this.#keeper.start().then(() => Promise.all(this.#catchingUp));
+    const isStarted = this.#keeper.start().then(() => this.#partitions.caughtUp());
     // It may be sealed while it catches up: nobody would tell its starter.
     const error = await Promise.race([isStarted.then(() => undefined), this.ended]);
     if (life.signal.aborted) {
@@ -330,11 +311,7 @@ class Host implements Incarnation {
     if (this.#caution.begin(deaths)) {
       this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
     }
-    for (const held of claims.map((owned) => this.#hold(owned))) {
-      const catchingUp = this.#catchUp(held);
-      this.#catchingUp.add(catchingUp);
-      void catchingUp.finally(() => this.#catchingUp.delete(catchingUp));
-    }
+    this.#partitions.own(claims);
     if (this.#caution.isOn)
       void supervise(
         () => this.#endCaution(),
@@ -342,79 +319,9 @@ class Host implements Incarnation {
       );
   }
 
-  async #catchUp(held: Held): Promise<void> {
-    await held.loop.start();
-    held.isCaughtUp = true;
-  }
-
-  #hold(owned: Owned): Held {
-    const { ports, app, world, observe, registry } = this.#options;
-    const { partition, epoch, state, tails, opening } = owned;
-    const life = new AbortController();
-    const loop = new PartitionLoop({
-      ...this.#options,
-      ...ports,
-      world: { ...world, signal: life.signal },
-      partition,
-      epoch,
-      state,
-      tails,
-      opening,
-      commit: this.#commit,
-      effects: this.#effects,
-      caution: this.#caution,
-      apps: this.#apps,
-      failed: (error) => this.#fail(error),
-    });
-    const stops = [
-      serveReads(ports.channel, app, world, registry, loop),
-      ports.channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {
-        const taken = decodeTaken(bytes);
-        if (taken === undefined) return;
-        const { app: other, by, upTo } = taken;
-        loop.confirmed(other === undefined ? by : laneTo(other, by), upTo);
-      }),
-    ];
-    const held = { loop, life, stops, isCaughtUp: false };
-    this.#held.set(partition, held);
-    this.#settler.add(loop, { etag: owned.etag, chain: owned.chain });
-    observe({ kind: "claimed", partition, epoch, records: owned.records });
-    return held;
-  }
-
-  /** A partition is another's, or nobody's, from now on. */
-  #letGo(partition: Partition): void {
-    const held = this.#held.get(partition);
-    if (held === undefined) return;
-    this.#held.delete(partition);
-    held.life.abort();
-    for (const stop of held.stops) stop();
-    const { ports, app, observe } = this.#options;
-    publishFreed(ports.channel, app, { partitions: [partition] });
-    observe({ kind: "handed-over", partition });
-  }
-
-  /**
-   * Nobody can know what a partition held whose object or records cannot be read: it stops, and no other (D9). A host that
-   * cannot read any does not start.
-   */
-  #refuse(partition: Partition, cause: DormouseError): void {
-    const { world, ports, app, observe } = this.#options;
-    const { mailbox, channel } = ports;
-    this.#refusals.set(partition, serveStopped({ world, mailbox, channel, app, partition, cause }));
-    if (this.#refusals.size === app.partitions) throw cause;
-    const why = "this partition cannot be read and stops";
-    observe({ kind: "skipped", partition, why, error: encodeError(cause) });
-  }
-
-  #stopRefusing(partition: Partition): void {
-    this.#refusals.get(partition)?.();
-    this.#refusals.delete(partition);
-  }
-
   /** A settle after all that was under way shows that the host can live with it. */
   async #endCaution(): Promise<void> {
-    await Promise.all(this.#catchingUp);
+    await this.#partitions.caughtUp();
     await this.#caution.idle();
     if (this.#options.life.signal.aborted) return;
     await this.#settler.settleAll();
@@ -428,36 +335,29 @@ class Host implements Incarnation {
 
   status(): HostStatus {
     const { app, id, name } = this.#options;
-    const held = [...this.#held.values()];
-    const reason = this.#whyNotReady(held);
-    let quarantined = 0;
-    let shelved = 0;
-    for (const { loop } of held) {
-      quarantined += loop.state.quarantine.size;
-      for (const envelopes of loop.state.shelf.values()) shelved += envelopes.length;
-    }
+    const counts = this.#partitions.counts();
+    const { owned, agents, quarantined, shelved } = counts;
+    const reason = this.#whyNotReady(counts);
     return {
       state: this.#state,
       incarnation: id,
       name,
       isReady: reason === undefined,
       reason,
-      partitions: { owned: held.length, wanted: this.#keeper.wanted, total: app.partitions },
-      agents: held.reduce((sum, { loop }) => sum + loop.activations.size, 0),
+      partitions: { owned, wanted: this.#keeper.wanted, total: app.partitions },
+      agents,
       effects: this.#effects.size,
       quarantined,
       shelved,
     };
   }
 
-  #whyNotReady(held: readonly Held[]): string | undefined {
+  #whyNotReady({ behind, still, refused }: PartitionsCounts): string | undefined {
     if (this.#state !== "running") return `the host is ${this.#state}`;
-    const behind = held.filter(({ isCaughtUp }) => !isCaughtUp).length;
     if (behind > 0) return `it reads what waited in ${behind} partitions`;
-    const still = held.filter(({ loop }) => loop.standsStill !== undefined).length;
     if (still > 0) return `${still} partitions hold messages in a newer format than this host reads; update it`;
     if (this.#keeper.awaited > 0) return `other hosts are still to hand over ${this.#keeper.awaited} partitions`;
-    if (this.#refusals.size > 0) return `${this.#refusals.size} partitions cannot be read`;
+    if (refused > 0) return `${refused} partitions cannot be read`;
     return this.#options.patience.reason();
   }
 
@@ -481,7 +381,7 @@ class Host implements Incarnation {
     this.#state = "draining";
     await this.#keeper.leave();
     // Those that nobody could settle are left to whoever seals this journal.
-    for (const { loop } of this.#held.values()) loop.close();
+    this.#partitions.close();
     this.#settler.stop();
     await this.#commit.drain();
     await insist(world, () => ports.membership.leave(this.id));
@@ -499,8 +399,7 @@ class Host implements Incarnation {
       address,
       attempt,
     }));
-    const agents = [...this.#held.values()].reduce((sum, { loop }) => sum + loop.activations.size, 0);
-    return { agents, effects: this.#effects.size, awaited };
+    return { agents: this.#partitions.counts().agents, effects: this.#effects.size, awaited };
   }
 
   settle(): Promise<void> {
@@ -513,18 +412,6 @@ class Host implements Incarnation {
 
   passivateIdle(): Promise<number> {
     return this.#settler.passivate();
-  }
-
-  #loopOf(agent: Address): PartitionLoop | undefined {
-    return this.#held.get(partitionOf(agent, this.app.partitions))?.loop;
-  }
-
-  #pathOf(agent: Address): readonly string[] {
-    return this.#loopOf(agent)?.activations.get(agent)?.committed?.path ?? [];
-  }
-
-  #knownOf(agent: Address): Known | undefined {
-    return this.#options.registry.find(parseAddress(agent).type, this.#pathOf(agent));
   }
 
   #fail(thrown: unknown): void {
@@ -549,12 +436,7 @@ class Host implements Incarnation {
   #stop(error: DormouseError | undefined): void {
     this.#state = "ended";
     this.#options.life.abort();
-    for (const { loop, life, stops } of this.#held.values()) {
-      loop.stop();
-      life.abort();
-      for (const stop of stops) stop();
-    }
-    for (const partition of this.#refusals.keys()) this.#stopRefusing(partition);
+    this.#partitions.stop();
     this.#keeper.stop();
     this.#effects.stop();
     this.#settler.stop();

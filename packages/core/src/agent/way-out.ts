@@ -1,4 +1,4 @@
-/** What one step asks for, as data: the engine gives it, `step/step.ts` folds it into state and what is let out. */
+/** What one step asks for, as data: the engine gives it, `step/ways-out.ts` folds it into state and what is let out. */
 import type { Address } from "./address.ts";
 
 /** An event as data: what a machine takes. */

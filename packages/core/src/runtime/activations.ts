@@ -2,8 +2,8 @@
  * Agents of one partition in memory.
  *
  * Owns: what is in memory of each agent, speculative and committed; the queue of work for those being loaded.
- * Leaves to others: steps (`partition.ts`), heads (`settle/settle.ts`).
- * Called by partition: `use`, `giveUpUnread`, `forget`; by settler: `values`, `passivate`; by reads: `use`, `values`.
+ * Leaves to others: steps (`steps.ts`), heads (`settle/settle.ts`).
+ * Called by agent-work and partition: `use`; by shelf: `giveUpUnread`, `forget`; by settler: `values`, `passivate`; by reads: `use`, `values`.
  *
  * A1  Work for an agent runs in the order it came; an agent that is loading holds up no other.
  * A2  An agent leaves memory only when all that memory holds of it is settled: then its head is the whole truth.

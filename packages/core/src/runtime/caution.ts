@@ -7,12 +7,13 @@
  * sets its agent aside, and no other.
  *
  * Owns: the queue of work, and whether caution is on.
- * Called by partition: `add`, `addNext`; by host: `idle`, `end`. Calls a partition's `note`, `unnote`, `blame`.
+ * Called by agent-work: `add`, `later`; by shelf: `addNext`; by host: `begin`, `idle`, `end`.
+ * Calls a partition's agent-work: `noted`, `note`, `unnote`, `blame`.
  */
 import type { Address } from "../agent/address.ts";
 import { supervise } from "./supervise.ts";
 
-/** A partition as caution sees it. */
+/** What a partition's agents have to do, as caution sees it. */
 export interface Cautious {
   /** How often work of this name was noted and not ended. */
   noted(id: string): number;

@@ -3,7 +3,7 @@
  * when it is durable. P1 and P2 of `partition.ts` are kept here.
  *
  * Owns: the outbox and the routes to other apps, the watermarks that senders are told, how much no settle has covered yet.
- * Leaves to others: which entries there are (`partition.ts`, `shelf.ts`), when they are durable (`commit.ts`).
+ * Leaves to others: which entries there are (`intake.ts`, `steps.ts`, `shelf.ts`), when they are durable (`commit.ts`).
  */
 import { type Address, fullAddress, parseAddress, type Partition, partitionOf } from "../agent/address.ts";
 import { assert } from "../agent/assert.ts";
@@ -18,7 +18,7 @@ import type { ResolvedSettings } from "../settings.ts";
 import { askedFrom } from "../step/replies.ts";
 import { fold } from "../step/fold.ts";
 import { qualifyRefs } from "../step/refs.ts";
-import { type Send, splitAnswers } from "../step/step.ts";
+import { type Send, splitAnswers } from "../step/send.ts";
 import type { Activation } from "./activations.ts";
 import type { Commit, Committing } from "./commit.ts";
 import type { World } from "./insist.ts";

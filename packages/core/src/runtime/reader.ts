@@ -2,8 +2,8 @@
  * A mailbox from a position on, and how far it is consumed.
  *
  * Owns: the reader behind a barrier, remade after every interruption; the messages that are read and not yet decided.
- * Leaves to others: what a message says (`partition.ts`), what makes a position durable (`commit.ts`).
- * Called by partition: `read`, `decided`, `position`.
+ * Leaves to others: what a message says (`intake.ts`), what makes a position durable (`commit.ts`).
+ * Called by intake: `read`, `decided`, `position`.
  *
  * R1  A message is consumed when each of its envelopes is decided; the position never speaks of one that is not (D4).
  * R2  Every reader begins behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and

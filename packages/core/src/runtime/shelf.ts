@@ -2,7 +2,7 @@
  * Agents that cannot step now: set aside, their messages kept, taken back or removed by command.
  *
  * Leaves to others: quarantine and shelf themselves (`PartitionState`, changed by entries alone), whether an agent can
- * step and what a step does (`partition.ts`, through the functions in its options).
+ * step and what a step does (`steps.ts`).
  * Called by partition: `setAside`, `setAsideDamaged`, `blame`, `take`, `resume`, `remove`, `quarantined`.
  *
  * Y1  What is kept is taken in its order, before what comes after it (D1), and each in one record with its step (D4).
@@ -14,14 +14,15 @@ import { isNewer } from "../format/codec/header.ts";
 import type { Envelope } from "../format/message.ts";
 import type { Origin } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
-import type { Known } from "../step/registry.ts";
-import { answerTo } from "../step/step.ts";
+import { answerTo } from "../step/outcome.ts";
 import { isStuck } from "../step/state.ts";
-import type { Activation, Activations, Work } from "./activations.ts";
-import type { Caution, Lone } from "./caution.ts";
+import type { Activation, Activations } from "./activations.ts";
+import type { Caution } from "./caution.ts";
 import { type Entries, entryBytes } from "./entries.ts";
 import type { World } from "./insist.ts";
 import type { QuarantineView, Resumed } from "./reads.ts";
+import type { Steps } from "./steps.ts";
+import type { AgentWork } from "./agent-work.ts";
 
 export interface ShelfOptions {
   readonly world: World;
@@ -29,21 +30,10 @@ export interface ShelfOptions {
   readonly caution: Caution;
   readonly entries: Entries;
   readonly activations: Activations;
-  /** Runs work on an agent when it is in memory. */
-  readonly use: (agent: Address, work: Work) => boolean;
-  /** The machine that runs an agent, or begins one at `path`; or why it cannot step now. */
-  readonly known: (activation: Activation, path?: readonly string[]) => Known | DormouseError;
-  /** Takes a message that was decided before. */
-  readonly step: (activation: Activation, known: Known, envelope: Envelope) => void;
-  /** Ends an agent without asking its machine. */
-  readonly end: (activation: Activation, known: Known, message: Envelope) => void;
-  /** Makes an agent one that is gone. */
-  readonly forget: (activation: Activation) => void;
+  readonly agentWork: Pick<AgentWork, "use" | "alone">;
+  readonly steps: Steps;
   /** Begins anew what an agent had under way. */
   readonly resumeWork: (agent: Address) => void;
-  readonly unstick: (activation: Activation, id: string) => void;
-  /** Work of an agent as caution takes it. */
-  readonly alone: (agent: Address, id: string, work: Work) => Lone;
 }
 
 export class Shelf {
@@ -109,31 +99,33 @@ export class Shelf {
 
   /** Takes what is on an agent's shelf, in order, as far as it can step. */
   take(agent: Address): void {
-    const { entries, use, caution, alone } = this.#options;
+    const { entries, agentWork, caution } = this.#options;
     const works = (entries.state.shelf.get(agent) ?? []).map((envelope) => ({
       id: envelope.id,
       work: (activation: Activation): void => this.#takeFirst(activation, envelope),
     }));
-    if (!caution.isOn) for (const { work } of works) use(agent, work);
+    if (!caution.isOn) for (const { work } of works) agentWork.use(agent, work);
     // What came for the agent since waits there already, and must not overtake what was kept (Y1).
-    else caution.addNext(works.map(({ id, work }) => alone(agent, id, work)));
+    else caution.addNext(works.map(({ id, work }) => agentWork.alone(agent, id, work)));
   }
 
   #takeFirst(activation: Activation, envelope: Envelope): void {
-    const { entries, known: knownOf, step } = this.#options;
+    const { entries, steps, world } = this.#options;
     const { agent } = activation;
     // One before it could not be taken, or it was taken or dropped since.
     if (entries.state.shelf.get(agent)?.[0] !== envelope) return;
     const { body } = envelope;
-    const known = knownOf(activation, body.kind === "start-child" ? body.path : undefined);
+    const known = steps.known(activation, body.kind === "start-child" ? body.path : undefined);
     if (known instanceof DormouseError) return;
     // In one record with its step: alone, it would lose the message (Y1).
     entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined, true);
-    step(activation, known, envelope);
+    // An ask was not given up by whoever waits for it: its patience counts from here on.
+    const at = envelope.ask ? world.clock.now() : envelope.sentAt;
+    steps.takeMessage(activation, known, envelope, at, undefined);
   }
 
   resume(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
-    const { entries, activations, resumeWork } = this.#options;
+    const { entries, activations, steps, resumeWork } = this.#options;
     const { agent } = activation;
     const { busy, quarantine, shelf } = entries.state;
     const why = quarantine.get(agent);
@@ -149,7 +141,7 @@ export class Shelf {
     const isSkipped = command === "skip" && first !== undefined && why?.messageId === first.id;
     if (wasSetAside) this.#takeBack(agent);
     if (isSkipped) entries.add({ kind: "unshelve", agent, count: 1 }, 32, () => undefined);
-    const still = wasSetAside && !wasUnreadable ? this.#options.known(activation) : undefined;
+    const still = wasSetAside && !wasUnreadable ? steps.known(activation) : undefined;
     if (still instanceof DormouseError && !isOfHost(still)) {
       // Taken back, it would seem mended until its next message.
       this.#quarantine(agent, encodeError(still), why?.messageId ?? envelope.id);
@@ -164,11 +156,11 @@ export class Shelf {
     this.take(agent);
     // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
     if ((wasSetAside || wasUnreadable) && busy.has(agent)) resumeWork(agent);
-    if (wasStuck) this.#options.unstick(activation, envelope.id);
+    if (wasStuck) steps.takeLocal(activation, { kind: "unstick", id: envelope.id });
   }
 
   #whyNotThere(activation: Activation): DormouseError {
-    const known = this.#options.known(activation);
+    const known = this.#options.steps.known(activation);
     if (known instanceof DormouseError) return known;
     return new DormouseError(
       "conflict",
@@ -178,7 +170,7 @@ export class Shelf {
   }
 
   remove(activation: Activation, envelope: Envelope, origin: Origin): void {
-    const { entries, activations, known: knownOf, end, forget } = this.#options;
+    const { entries, activations, steps } = this.#options;
     const { agent } = activation;
     const wasThere = activation.state !== undefined || activation.phase === "unreadable";
     // What was kept is of the life that ends: the next one would take it for its own (Y2).
@@ -187,10 +179,12 @@ export class Shelf {
     if (entries.state.quarantine.has(agent)) this.#takeBack(agent);
     activations.giveUpUnread(activation);
     const seq = activation.state?.seq ?? activation.seqBefore;
-    const known = knownOf(activation);
+    const known = steps.known(activation);
     const isActive = activation.state?.status === "active";
-    if (isActive && !(known instanceof DormouseError)) end(activation, known, withoutAsk(envelope));
-    if (wasThere) forget(activation);
+    if (isActive && !(known instanceof DormouseError)) {
+      steps.take(activation, known, { kind: "end", how: "terminate", message: withoutAsk(envelope) }, undefined);
+    }
+    if (wasThere) steps.forget(activation);
     // Last, so that its answer is let out only when the agent is durably gone.
     entries.pass(envelope, origin, "removed", answerTo(envelope, { ok: true, seq, value: wasThere }));
   }

@@ -1,12 +1,74 @@
-/** What a message, or an effect's result, is to the step that takes it. */
+/** What a step takes: an input of the agent, made of a message or of an effect's result. */
 import type { Address } from "../agent/address.ts";
-import { DormouseError, encodeError } from "../agent/errors.ts";
+import { DormouseError, encodeError, type ErrorData } from "../agent/errors.ts";
 import { valueBytesMax } from "../agent/limits.ts";
+import type { EventData } from "../agent/way-out.ts";
 import { checkData } from "../format/codec/data.ts";
 import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
-import type { Body, Envelope } from "../format/message.ts";
+import type { Body, Envelope, ParentLink } from "../format/message.ts";
+import type { CallNews } from "./durable.ts";
 import type { EffectResult } from "./state.ts";
-import type { StepInput } from "./step.ts";
+
+export type StepInput =
+  | {
+      readonly kind: "start";
+      readonly message: Envelope;
+      readonly input: unknown;
+      readonly child: ChildStart | undefined;
+      /** Begun by a plain message, which is taken in a step of its own after this one. */
+      readonly isImplied: boolean;
+    }
+  | {
+      readonly kind: "event";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly event: EventData;
+      /** Not before then. */
+      readonly due?: number;
+    }
+  | { readonly kind: "unsend"; readonly message: Envelope; readonly id: string }
+  | { readonly kind: "child"; readonly message: Envelope; readonly news: Extract<Body, { kind: "child" }> }
+  | { readonly kind: "timer"; readonly id: string; readonly generation: number }
+  | { readonly kind: "effect"; readonly address: string; readonly attempt: number; readonly result: EffectResult }
+  | { readonly kind: "attempt"; readonly address: string }
+  /** A run of a durable function tells of its calls. */
+  | {
+      readonly kind: "calls";
+      readonly address: string;
+      readonly attempt: number;
+      readonly calls: readonly CallNews[];
+    }
+  | { readonly kind: "answer"; readonly message: Envelope; readonly answer: Extract<Body, { kind: "answer" }> }
+  | {
+      readonly kind: "respond";
+      readonly message: Envelope;
+      readonly at: number;
+      readonly secret: string;
+      readonly value: unknown;
+    }
+  | { readonly kind: "cancel"; readonly message: Envelope; readonly at: number }
+  /** Stuck functions are run again. */
+  | { readonly kind: "unstick"; readonly id: string }
+  /** An owed action has run; or an inline one, of which nothing else is known, has failed. */
+  | {
+      readonly kind: "action";
+      readonly name: string;
+      readonly seq: number;
+      readonly index: number;
+      readonly isOwed: boolean;
+      readonly error: ErrorData | undefined;
+    }
+  /** A message of the agent's could not be sent. */
+  | { readonly kind: "undelivered"; readonly id: string; readonly to: string; readonly error: ErrorData }
+  | { readonly kind: "end"; readonly how: "stop" | "terminate"; readonly message: Envelope };
+
+/** A step's input of one kind. */
+export type InputOf<K extends StepInput["kind"]> = Extract<StepInput, { kind: K }>;
+
+export interface ChildStart {
+  readonly parent: ParentLink;
+  readonly path: readonly string[];
+}
 
 /** @param at - The mailbox's time of the message. */
 export function inputOf(envelope: Envelope, at: number): StepInput {

@@ -3,7 +3,7 @@ import { decodeValue, encodeValue } from "../format/codec/msgpack.ts";
 import { decode } from "./engine.ts";
 import { foldStep } from "./fold.ts";
 import type { AgentState } from "./state.ts";
-import type { Stepped } from "./step.ts";
+import type { Stepped } from "./outcome.ts";
 
 /** Puts in the place of a step's state the one that its delta makes of the stored state before: all else is lost. */
 export function restorer(before: AgentState | undefined): (outcome: Stepped) => Stepped {

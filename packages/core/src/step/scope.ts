@@ -2,7 +2,7 @@
  * One step's scope: what XState is given as its actor system, and the gathering of what it asks for.
  *
  * Owns: the children born in the step, and the order of all that happened in it.
- * Leaves to others: what happens (XState), what becomes of the ways out (`step.ts`).
+ * Leaves to others: what happens (XState), what becomes of the ways out (`ways-out.ts`).
  * Called by the engine: `asActorScope()` is handed to XState, then `finish(snapshot)` turns what it gave into data. Called
  * by XState: everything else, under XState's names.
  *

@@ -2,7 +2,7 @@
  * Work outside the step: promises that run on the owner after their commit, and come back as messages.
  *
  * Owns: what runs on this host now, bounded in number, in the order it was asked for.
- * Leaves to others: which effects there are (the agent's committed state), what a result does (`partition.ts`).
+ * Leaves to others: which effects there are (the agent's committed state), what a result does (`under-way.ts`).
  *
  * E1  An effect runs while its agent's committed state names it with that attempt: what is not named any more is
  *     aborted, and what it still says is dropped (D6, D7).

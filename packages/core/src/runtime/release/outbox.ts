@@ -5,7 +5,7 @@
  * Owns: one publisher per receiving partition, and when what is not confirmed is published again.
  * Leaves to others: which messages there are (`PartitionState.outbox`, changed by `step/fold.ts`), those of which is not
  * known yet where they go (`routes.ts`).
- * Called by partition: `publish` when an entry is durable, `resume` after a takeover. Calls `runtime/send.ts`.
+ * Called by entries: `publish` when an entry is durable, `resume` after a takeover. Calls `runtime/send.ts`.
  *
  * X1  A message is published only after the commit that holds it (D3), and kept until its receiver's committed watermark
  *     has passed it: an acknowledged one may be lost with the mailbox's tail (D4).

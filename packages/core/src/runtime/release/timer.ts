@@ -2,7 +2,7 @@
  * The owner's near timers: one wake-up per agent, in a binary heap by due time.
  *
  * Owns: the heap, and the one clock timer armed for its top.
- * Leaves to others: what is due (the agent's own state), what a wake-up does (`partition.ts`).
+ * Leaves to others: what is due (the agent's own state), what a wake-up does (`under-way.ts`).
  *
  * T1  A wake-up is a hint: an agent that finds nothing due goes back to sleep, so a late or doubled one does no harm.
  *     Replaced ones stay in the heap until they come up, and are dropped then.
