@@ -42,7 +42,7 @@ export interface Case {
   readonly deeds: readonly Deed[];
 }
 
-export function drawCase(seed: number): Case {
+function drawCase(seed: number): Case {
   const random = new Random(seed).fork("engine");
   const machine = drawMachine(random.fork("machine"));
   const deeds = Array.from({ length: random.between(3, 18) }, (): Deed => {
@@ -77,7 +77,7 @@ function kindOf({ difference }: Verdict): string | undefined {
 }
 
 /** Runs both sides side by side. */
-export async function compare({ machine, deeds }: Case): Promise<Verdict> {
+async function compare({ machine, deeds }: Case): Promise<Verdict> {
   let steps = 0;
   const verdict = (end: Verdict["end"], difference?: string): Verdict => ({ difference, end, steps });
   let ours: Ours;
