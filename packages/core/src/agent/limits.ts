@@ -5,6 +5,8 @@ import { assert } from "./assert.ts";
 export const keyBytesMax: number = 256;
 /** One envelope on the wire: what a NATS server takes by default, less what stands around it. */
 export const eventBytesMax: number = 1_032_192;
+/** How many values a message may hold again and again, by objects that stand in it in several places. */
+export const valuesSharedMax: number = 1_000_000;
 /** One value of an agent: an event, an effect's result, a reply. */
 export const valueBytesMax: number = 33_554_432;
 /** An agent's whole state. */

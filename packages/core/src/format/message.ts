@@ -4,7 +4,7 @@ import { DormouseError } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
 import type { Answer } from "../step/state.ts";
 import { unwrap, wrap } from "./codec/header.ts";
-import { decodeValue, encodeValue } from "./codec/msgpack.ts";
+import { decodeStrangers, encodeValue } from "./codec/msgpack.ts";
 import { bytesAtMost } from "./codec/size.ts";
 import { hasFields, isListOf, isMissingOr, isNumber, isObject, isText } from "./shape.ts";
 
@@ -125,7 +125,7 @@ export function encodeBatch(batch: Batch, format: number): Uint8Array {
  */
 export function decodeBatch(bytes: Uint8Array): Batch {
   const { payload } = unwrap(bytes, "envelope", "mailbox message");
-  const batch = decodeValue(payload);
+  const batch = decodeStrangers(payload);
   if (isBatch(batch)) return batch;
   throw new DormouseError("corrupt", "envelope.shape", "a mailbox message is not a batch of envelopes; it is skipped");
 }

@@ -7,6 +7,7 @@
 import { AgentRef } from "../../agent/agent-ref.ts";
 import { DormouseError } from "../../agent/errors.ts";
 import { valueDepthMax } from "../../agent/limits.ts";
+import { isSharedTooOften } from "./shared.ts";
 
 export interface DataCheck {
   /** What the value is to the reader: the path in the error begins with it. */
@@ -27,8 +28,8 @@ type Known = Pick<WeakSet<object>, "has" | "add">;
 
 /** Refuses a value that cannot be stored; afterwards `encodeValue` keeps all of it. */
 export function checkData(value: unknown, check: DataCheck): void {
-  const walk: Walk = { known: check.known ?? new Set(), path: [] };
-  const problem = findProblem(value, walk);
+  const walk: Walk = { known: check.known ?? new Set(), path: [], isMetAgain: false };
+  const problem = findProblem(value, walk) ?? findSharing(value, walk, check);
   if (problem === undefined) return;
   const of = check.of === undefined ? "" : `: agent=${check.of}`;
   throw new DormouseError(
@@ -83,6 +84,8 @@ interface Problem {
 interface Walk {
   readonly known: Known;
   readonly path: Step[];
+  /** Whether it came to an object that was known. */
+  isMetAgain: boolean;
 }
 
 type Step = string | number | { readonly at: string };
@@ -94,7 +97,7 @@ function findProblem(value: unknown, walk: Walk): Problem | undefined {
     case "symbol":
       return { is: "is a symbol", instead: "keep a string" };
     case "object":
-      return value === null || walk.known.has(value) ? undefined : findProblemInObject(value, walk);
+      return value === null || isKnown(value, walk) ? undefined : findProblemInObject(value, walk);
     case "string":
     case "number":
     case "bigint":
@@ -102,6 +105,18 @@ function findProblem(value: unknown, walk: Walk): Problem | undefined {
     case "undefined":
       return undefined;
   }
+}
+
+function isKnown(value: object, walk: Walk): boolean {
+  if (!walk.known.has(value)) return false;
+  walk.isMetAgain = true;
+  return true;
+}
+
+/** Of what an agent has in memory, most was known before: it is not walked again. */
+function findSharing(value: unknown, walk: Walk, { known }: DataCheck): Problem | undefined {
+  if (known !== undefined || !walk.isMetAgain || !isSharedTooOften(value)) return undefined;
+  return { is: "holds the same objects too often", instead: "keep each once, and its name where it is meant again" };
 }
 
 function findProblemInObject(value: object, walk: Walk): Problem | undefined {
@@ -167,7 +182,7 @@ function findProblemInElements(
   for (let index = 0; index < elements.length; index += 1) {
     const element = elements[index];
     // Most elements of a large array were checked before: they cost a look-up and no path.
-    if (typeof element === "object" && element !== null && walk.known.has(element)) continue;
+    if (typeof element === "object" && element !== null && isKnown(element, walk)) continue;
     if (element !== undefined && !isSuspect(element)) continue;
     walk.path.push(stepTo(index));
     const problem =

@@ -14,6 +14,7 @@ import { addExtension, Packr, RESET_BUFFER_MODE, Unpackr } from "msgpackr";
 import { AgentRef } from "../../agent/agent-ref.ts";
 import { decodeError, DormouseError, encodeError, type ErrorData, isErrorData } from "../../agent/errors.ts";
 import { valueDepthMax } from "../../agent/limits.ts";
+import { childrenOf, isSharedTooOften } from "./shared.ts";
 import { lookAtTokens } from "./tokens.ts";
 
 /**
@@ -42,6 +43,23 @@ export function encodeValue(value: unknown): Uint8Array<ArrayBuffer> {
  * @throws DormouseError `corrupt` (`codec.unreadable`) for all other bytes, and if any follow the value.
  */
 export function decodeValue(bytes: Uint8Array): unknown {
+  return decode(bytes).value;
+}
+
+/**
+ * The same, of bytes that anyone may have made.
+ *
+ * @throws DormouseError also where the value is small only since it holds the same objects again and again (`valuesSharedMax`).
+ */
+export function decodeStrangers(bytes: Uint8Array): unknown {
+  const { value, hasReference } = decode(bytes);
+  if (hasReference && isSharedTooOften(value)) {
+    throw unreadable(bytes, "it holds the same values too often", undefined);
+  }
+  return value;
+}
+
+function decode(bytes: Uint8Array): { readonly value: unknown; readonly hasReference: boolean } {
   // A view of our own: msgpackr leaves a property on what it reads, and makes Buffers out of a Buffer.
   const source = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const decoded: { value?: unknown; end?: number } = {};
@@ -59,7 +77,7 @@ export function decodeValue(bytes: Uint8Array): unknown {
   }
   if (decoded.end !== source.length) throw unreadable(source, "bytes follow the value", undefined);
   if (hasReference) refuseCycle(source, decoded.value);
-  return decoded.value;
+  return { value: decoded.value, hasReference };
 }
 
 function unreadable(bytes: Uint8Array, why: string, cause: unknown): DormouseError {
@@ -274,10 +292,4 @@ function refuseCycle(bytes: Uint8Array, value: unknown): void {
     seen.add(held);
   };
   visit(value, 0);
-}
-
-function childrenOf(held: object): Iterable<unknown> {
-  if (Array.isArray(held) || held instanceof Set) return held;
-  if (held instanceof Map) return [...held.keys(), ...held.values()];
-  return ArrayBuffer.isView(held) ? [] : Object.values(held);
 }
