@@ -113,6 +113,7 @@ async function one(seed: number): Promise<number> {
 async function many(from: number, count: number, step: number): Promise<number> {
   const startedAt = performance.now();
   const coverage = new Map<string, number>();
+  const crashes = new Map<string, number>();
   const figures = new Map<string, number>();
   let [failures, events, operations, virtualMs, faults] = [0, 0, 0, 0, 0];
   for (let index = 0; index < count; index += 1) {
@@ -129,6 +130,8 @@ async function many(from: number, count: number, step: number): Promise<number> 
       coverage.set(fault, (coverage.get(fault) ?? 0) + times);
       faults += times;
     }
+    for (const [point, times] of Object.entries(ran?.crashes ?? {}))
+      crashes.set(point, (crashes.get(point) ?? 0) + times);
     for (const [figure, value] of Object.entries(ran?.figures ?? {})) {
       figures.set(figure, (figures.get(figure) ?? 0) + value);
     }
@@ -144,6 +147,8 @@ async function many(from: number, count: number, step: number): Promise<number> 
   );
   console.log(Object.fromEntries(figures));
   console.log(Object.fromEntries([...coverage].toSorted(([left], [right]) => (left < right ? -1 : 1))));
+  const missed = [...crashes].filter(([, times]) => times === 0).map(([point]) => point);
+  console.log(`hosts died at ${crashes.size - missed.length} of ${crashes.size} crash points; not at`, missed);
   return failures > 0 ? 1 : 0;
 }
 

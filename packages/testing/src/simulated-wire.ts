@@ -51,6 +51,7 @@ export class SimulatedWire implements Wire {
     // An ended party that still runs to the end of its event has no connection any more.
     if (sender !== undefined && this.#scheduler.hasEnded(sender)) return;
     const label = `< ${nameOf(call)}`;
+    const crash = this.#faults.decideUnanswered(call);
     for (const delayMs of this.#faults.decidePush(call).arrivalsMs) {
       this.#scheduler.add({
         party: call.party,
@@ -59,10 +60,20 @@ export class SimulatedWire implements Wire {
         ...(sender === undefined ? {} : { origin: sender }),
         ...(call.port === "channel" ? { lane: `${sender ?? "-"} > ${call.party} ${call.about}` } : {}),
         run: () => {
-          if (!this.#faults.isStopped(sender ?? call.port, call.party, call.port)) deliver();
+          if (this.#faults.isStopped(sender ?? call.port, call.party, call.port)) return;
+          if (crash !== "crash-before-effect") deliver();
+          if (crash !== undefined) this.#crash(call, crash);
         },
       });
     }
+  }
+
+  /** Carries what is sent without an answer, such as what is published: `send` hands it to the wire, push by push. */
+  publish(call: Call, send: () => void): void {
+    if (this.#scheduler.hasEnded(call.party)) return;
+    const crash = this.#faults.decideUnanswered(call);
+    if (crash !== "crash-before-effect") send();
+    if (crash !== undefined) this.#crash(call, crash);
   }
 
   /** The store as this wire carries it to `party`, with puts that are answered 409 now and then. */
@@ -149,7 +160,7 @@ export class SimulatedWire implements Wire {
       rank: "next",
       run: () => {
         if (this.#scheduler.hasEnded(call.party)) return;
-        this.#faults.count(point);
+        this.#faults.countCrash(call, point);
         this.#scheduler.end(call.party);
       },
     });

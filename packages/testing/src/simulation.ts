@@ -36,7 +36,7 @@ import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
 import { OtherApp } from "./other-app.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import { Auditor, SimulatedClients } from "./simulated-clients.ts";
+import { Auditor, type Player, SimulatedClients } from "./simulated-clients.ts";
 import { SimulatedHosts } from "./simulated-hosts.ts";
 import { SimulatedWire } from "./simulated-wire.ts";
 import { Witness } from "./witness.ts";
@@ -93,6 +93,32 @@ export interface SimulationOptions {
   readonly checkers?: readonly Checker[];
   /** Makes what executes steps of these agents a second time. Without it D2 is not checked. */
   readonly stepAgain?: (agents: readonly AnyAgentDefinition[]) => StepAgain;
+  /** What one client does, in the place of what the workloads draw. Faults stop when it has returned. */
+  readonly script?: Script;
+  /** Default: by the seed. */
+  readonly shape?: Shape;
+  /** Ends a host at its crash point of that number, counted from 0. */
+  readonly crashAt?: number;
+}
+
+/** How large a world is. */
+export interface Shape {
+  readonly hosts: number;
+  readonly partitions: number;
+  /** Whether hosts take one message at a time, as after deaths. Default: false. */
+  readonly isCautious?: boolean;
+}
+
+/** What a script does, one thing after the other. */
+export type Script = (stage: Stage) => Promise<void>;
+
+/** What a script can do with a world. */
+export interface Stage extends Player {
+  readonly workloads: readonly Workload[];
+  /** Asks a host that is up to end cleanly. */
+  readonly drain: () => void;
+  /** Begins another host. */
+  readonly addHost: () => void;
 }
 
 export interface Run {
@@ -106,6 +132,10 @@ export interface Run {
   readonly operations: number;
   /** How often each fault happened. */
   readonly coverage: { readonly [fault: string]: number };
+  /** How often a host died at each point of each method of a port: before the call, after its effect, after its answer. */
+  readonly crashes: { readonly [point: string]: number };
+  /** How many crash points hosts passed, up to the end of the faults. */
+  readonly crashPoints: number;
   /** What checkers counted. */
   readonly figures: { readonly [figure: string]: number };
   readonly violations: readonly Violation[];
@@ -171,6 +201,7 @@ class Simulation {
   #hostsWanted = 1;
   #haveClientsEnded = false;
   #eventsOfFaults = 0;
+  #crashPoints = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -185,6 +216,7 @@ class Simulation {
     });
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
     this.#faults.expect("release-rolled", "release-rolled-back");
+    if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -218,6 +250,8 @@ class Simulation {
       elsewhere: (app) => (app === this.#elsewhere?.app ? this.#other?.witness : undefined),
     });
     this.#witness = witness;
+    const { shape = drawShape(random), script } = options;
+    this.#hostsWanted = shape.hosts;
     this.#hosts = new SimulatedHosts({
       scheduler,
       world: this.#world,
@@ -225,16 +259,17 @@ class Simulation {
       releases: isDeployed ? [agents, next] : [agents],
       actors: (outside) => Object.assign({}, ...this.#workloads.map((workload) => workload.actors?.(outside) ?? {})),
       settings: options.settings ?? drawSettings(random.fork("settings")),
-      partitions: random.pick([1, 2, 3, 4]),
-      isCautious: random.chance(0.3),
-      count: (this.#hostsWanted = random.pick([1, 1, 2, 3, 4])),
+      partitions: shape.partitions,
+      isCautious: shape.isCautious ?? false,
+      count: shape.hosts,
       restarted: () => this.#faults.count("host-restarted"),
       lacking: () => this.#faults.count("type-missing"),
     });
     const count = random.between(1, 4);
     const pauseMsMax = random.pick([200, 1_000, 3_000]);
     const parts = { scheduler, witness, workloads: this.#workloads };
-    this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax });
+    const staged = script === undefined ? {} : { script: (player: Player) => script(this.#stageFor(player)) };
+    this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax, ...staged });
     this.#auditor = new Auditor({
       scheduler,
       witness,
@@ -268,17 +303,32 @@ class Simulation {
     });
   }
 
+  #stageFor(player: Player): Stage {
+    const random = this.#scheduler.randomFor("script");
+    return {
+      ...player,
+      workloads: this.#workloads,
+      drain: () => void this.#hosts.drain(random),
+      addHost: () => this.#hosts.begin(),
+    };
+  }
+
   /** Hosts, clients and faults, until their time is over. */
   async disturb(): Promise<void> {
-    const { durationMs = durationMsDefault, eventsMax } = this.#options;
+    const { durationMs = durationMsDefault, eventsMax, script } = this.#options;
     this.#startSpells();
     for (let count = 0; count < this.#hostsWanted; count += 1) this.#hosts.begin();
     this.#other?.begin();
     void this.#hosts.app.then((app) => (this.#app = app));
     const ended = this.#clients.run(this.#hosts.app);
     void ended.then(() => (this.#haveClientsEnded = true));
-    await this.#scheduler.run({ forMs: durationMs, ...(eventsMax === undefined ? {} : { events: eventsMax }) });
+    await this.#scheduler.run({
+      forMs: durationMs,
+      ...(eventsMax === undefined ? {} : { events: eventsMax }),
+      ...(script === undefined ? {} : { until: () => this.#haveClientsEnded }),
+    });
     this.#eventsOfFaults = this.#scheduler.eventsRun;
+    this.#crashPoints = this.#faults.crashPointsSeen;
   }
 
   /** Calm, and the verdict. */
@@ -312,6 +362,8 @@ class Simulation {
       virtualMs: scheduler.now(),
       operations: this.#clients.operations,
       coverage: this.#faults.coverage(),
+      crashes: this.#faults.crashes(),
+      crashPoints: this.#crashPoints,
       figures: Object.assign({}, ...this.#checkers.map((checker) => checker.report?.() ?? {})),
       violations,
       trace: scheduler.trace(),
@@ -467,6 +519,14 @@ export function drawWorkloads(
 ): readonly Workload[] {
   const drawn = makers.filter(() => random.chance(0.4));
   return (drawn.length === 0 ? [random.pick(makers)] : drawn).map((make, index) => make(random.fork(String(index))));
+}
+
+function drawShape(random: Random): Shape {
+  return {
+    partitions: random.pick([1, 2, 3, 4]),
+    isCautious: random.chance(0.3),
+    hosts: random.pick([1, 1, 2, 3, 4]),
+  };
 }
 
 function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: number } {

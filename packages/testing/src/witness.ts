@@ -165,12 +165,11 @@ export class Witness {
       }),
       channel: {
         ...channel,
-        publish: (subject, bytes) => {
-          if (!scheduler.hasEnded(party)) {
+        publish: (subject, bytes) =>
+          wire.publish({ party, port: "channel", operation: "publish", about: subject }, () => {
             this.observe({ type: "published", party, subject, bytes: Uint8Array.from(bytes) });
-          }
-          channel.publish(subject, bytes);
-        },
+            channel.publish(subject, bytes);
+          }),
         serve: (subject, handler) =>
           channel.serve(subject, async (request) => {
             const answer = await handler(request);
