@@ -67,6 +67,8 @@ export const worldSpells = [
   "stream-removed",
   /** One step of a deploy, forwards or back, where the agents have more than one release. */
   "deploy",
+  /** A stream loses its tail, and nobody's connection to it is lost. */
+  "tail-lost-unheard",
 ] as const;
 
 export type WorldSpell = (typeof worldSpells)[number];
@@ -215,7 +217,7 @@ class Simulation {
       strikes: isHost,
     });
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
-    this.#faults.expect("release-rolled", "release-rolled-back");
+    this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
     if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
@@ -439,27 +441,28 @@ class Simulation {
     if (partitions.length === 0) return false;
     const partition = random.pick(partitions);
     switch (spell) {
-      case "tail-lost": {
+      case "tail-lost":
+      case "tail-lost-unheard": {
         const messages = world.stream(partition)?.messages ?? [];
         if (messages.length === 0) return false;
         const count = random.between(1, Math.min(20, messages.length));
         const from = messages.at(-count)?.sequence ?? 0;
         scheduler.note(`stream ${partition} loses its tail from ${from} on`);
         witness.observe({ type: "tail-lost", partition, from });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, spell === "tail-lost" ? "lost" : "kept");
         world.loseTail(partition, count);
         return true;
       }
       case "stream-recreated":
         scheduler.note(`stream ${partition} is made anew`);
         witness.observe({ type: "tail-lost", partition, from: 0 });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, this.#drawConnections(random));
         world.recreateStream(partition);
         return true;
       case "stream-removed":
         scheduler.note(`stream ${partition} is removed`);
         witness.observe({ type: "tail-lost", partition, from: 0 });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, this.#drawConnections(random));
         world.removeStream(partition);
         return true;
       case "readers-interrupted":
@@ -475,6 +478,13 @@ class Simulation {
         return true;
       }
     }
+  }
+
+  /** An operator's hand leaves connections as they are; a disk that is gone does not. */
+  #drawConnections(random: Random): "lost" | "kept" {
+    if (random.chance(0.5)) return "lost";
+    this.#faults.count("stream-changed-unheard");
+    return "kept";
   }
 
   /** Another process begins though one lives, as when a host is thought dead; often because it stands still. */
@@ -540,6 +550,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     drain: 2,
     "stream-removed": 1,
     deploy: 12,
+    "tail-lost-unheard": 4,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),
