@@ -32,6 +32,7 @@ import { CallsChecker } from "./checkers/d7-calls.ts";
 import { EffectsChecker } from "./checkers/d7-effects.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
+import { Damager } from "./damage.ts";
 import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
 import { OtherApp } from "./other-app.ts";
 import type { Random } from "./random.ts";
@@ -69,6 +70,8 @@ export const worldSpells = [
   "deploy",
   /** A stream loses its tail, and nobody's connection to it is lost. */
   "tail-lost-unheard",
+  /** A bit of an agent's object is another, or its end is gone, under whoever reads it next. */
+  "object-damaged",
 ] as const;
 
 export type WorldSpell = (typeof worldSpells)[number];
@@ -196,6 +199,7 @@ class Simulation {
   readonly #hosts: SimulatedHosts;
   readonly #clients: SimulatedClients;
   readonly #auditor: Auditor;
+  readonly #damager: Damager;
   readonly #other: OtherApp | undefined;
   readonly #workloads: readonly Workload[];
   readonly #checkers: readonly Checker[];
@@ -218,6 +222,7 @@ class Simulation {
     });
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
     this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
+    this.#faults.expect("object-flipped", "object-truncated", "damage-found");
     if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
@@ -235,7 +240,7 @@ class Simulation {
         ? []
         : [new AgainChecker(options.stepAgain([...new Set([...agents, ...next])]))]),
       new DurableChecker(),
-      new OnceChecker(),
+      new OnceChecker((agent) => this.#damager.wasDamaged(agent)),
       new ElsewhereChecker(),
       new OwnersChecker(),
       new EffectsChecker(),
@@ -252,6 +257,7 @@ class Simulation {
       elsewhere: (app) => (app === this.#elsewhere?.app ? this.#other?.witness : undefined),
     });
     this.#witness = witness;
+    this.#damager = new Damager(scheduler, this.#world);
     const { shape = drawShape(random), script } = options;
     this.#hostsWanted = shape.hosts;
     this.#hosts = new SimulatedHosts({
@@ -266,6 +272,10 @@ class Simulation {
       count: shape.hosts,
       restarted: () => this.#faults.count("host-restarted"),
       lacking: () => this.#faults.count("type-missing"),
+      damaged: (agent, message) => {
+        this.#faults.count("damage-found");
+        this.#damager.setAside(agent, message);
+      },
     });
     const count = random.between(1, 4);
     const pauseMsMax = random.pick([200, 1_000, 3_000]);
@@ -337,6 +347,7 @@ class Simulation {
   async conclude(): Promise<Run> {
     const scheduler = this.#scheduler;
     this.#faults.stop();
+    this.#damager.mendAll();
     for (const { world } of this.#sites()) {
       for (const partition of world.streamPartitions()) world.refuseAppends(partition, false);
     }
@@ -406,7 +417,11 @@ class Simulation {
   }
 
   #finish(): readonly Violation[] {
-    return [...this.#checkers.flatMap((checker) => checker.finish()), ...(this.#other?.finish() ?? [])];
+    return [
+      ...this.#checkers.flatMap((checker) => checker.finish()),
+      ...(this.#other?.finish() ?? []),
+      ...this.#damager.finish(),
+    ];
   }
 
   /** The apps of the world. */
@@ -433,6 +448,7 @@ class Simulation {
       return true;
     }
     if (spell === "deploy") return this.#castDeploy(random);
+    if (spell === "object-damaged") return this.#castDamage(random);
     const sites = this.#sites();
     const { world, witness, hosts } = random.pick(sites);
     if (spell === "drain") return hosts.drain(random);
@@ -497,6 +513,13 @@ class Simulation {
     return true;
   }
 
+  /** Counts as a fault what it was. */
+  #castDamage(random: Random): boolean {
+    const done = this.#damager.damage(random);
+    if (done !== undefined) this.#faults.count(done);
+    return done !== undefined;
+  }
+
   /** Counts as a fault which way it went. */
   #castDeploy(random: Random): boolean {
     const done = this.#hosts.roll(random);
@@ -551,6 +574,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     "stream-removed": 1,
     deploy: 12,
     "tail-lost-unheard": 4,
+    "object-damaged": 8,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),
