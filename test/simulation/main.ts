@@ -6,7 +6,7 @@
  *     npm run sim -- --seed 7 --shortest              and its shortest failing prefix
  *
  * Also `--duration` in virtual milliseconds, `--workload counter` or `--among counter,bank` for those to draw from,
- * `--trace 300` lines, `--jobs 2` processes.
+ * `--damage 8` objects of agents a virtual minute, `--trace 300` lines, `--jobs 2` processes.
  * Exit code 1 if any seed fails.
  */
 import { spawn } from "node:child_process";
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     from: { type: "string" },
     step: { type: "string", default: "1" },
     duration: { type: "string" },
+    damage: { type: "string", default: "0" },
     workload: { type: "string" },
     among: { type: "string" },
     trace: { type: "string", default: "80" },
@@ -45,6 +46,7 @@ function optionsOf(seed: number): SimulationOptions {
   return {
     seed,
     stepAgain: stepAgainOf,
+    damagesPerMinute: Number(values.damage),
     ...(values.duration === undefined ? {} : { durationMs: Number(values.duration) }),
     ...(among.length === 0 ? {} : { workloads: (random) => drawWorkloads(random, among) }),
     ...(made.length === 0 ? {} : { workloads: (random) => made.map((make) => make(random)) }),

@@ -38,7 +38,9 @@ export class Damager {
 
   /** Damages an object of an agent; `undefined`: there is none. */
   damage(random: Random): Damage | undefined {
-    const names = this.#world.objectNames("agents/");
+    const names = this.#world
+      .objectNames("agents/")
+      .filter((name) => ![...this.#damaged].some((one) => one.name === name));
     if (names.length === 0) return undefined;
     const name = random.pick(names);
     const before = this.#world.objectBytes(name);

@@ -35,6 +35,8 @@ export const callFaults = [
   "push-repeated",
   /** A put is answered 409, and not done. */
   "conflict",
+  /** A listing is of a moment ago: it lacks what was put since, and has what was deleted since. */
+  "list-stale",
   /** The caller dies; the call is never sent. */
   "crash-before-effect",
   /** The caller dies when its call has taken effect; the answer finds nobody. */
@@ -322,6 +324,11 @@ export class Faults {
     return { arrivalsMs };
   }
 
+  /** Of how long ago a listing is. */
+  decideListAgeMs(call: Call): number {
+    return this.#meets("list-stale", call) ? this.#delayMs() : 0;
+  }
+
   /** Decides whether who sends what is not answered, or is brought it, dies there. */
   decideUnanswered(call: Call): CrashPoint | undefined {
     return this.#strikes(call) ? this.#chosenPoint(call) : undefined;
@@ -493,6 +500,8 @@ function slowReadOf({ port, operation, about }: Call): "lookup-delayed" | "head-
 function drawRate(random: Random, fault: CallFault, rate: (mostly: number) => number): number {
   if (fault === "lookup-delayed") return random.chance(0.5) ? 0.9 : 0;
   if (fault === "head-delayed") return rate(0.5);
+  // Drawn apart, so that the other rates of a seed stay as they are.
+  if (fault === "list-stale") return random.fork(fault).chance(0.5) ? 0.5 : 0;
   return rate(fault.startsWith("crash") ? 0.002 : 0.1);
 }
 

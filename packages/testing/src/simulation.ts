@@ -15,7 +15,7 @@
  * A run ends in one of three ways, kept apart: it finished, with or without violations; it threw (`SimulationError`: a
  * crash or stall of the code under test); its process died.
  *
- * Does not simulate yet: listings that lag, torn local writes.
+ * Does not simulate: torn local writes, which `packages/local` tries one by one.
  */
 import type { AnyAgentDefinition, Settings } from "@dormouse/core";
 import type { App } from "@dormouse/core/protocol";
@@ -70,8 +70,6 @@ export const worldSpells = [
   "deploy",
   /** A stream loses its tail, and nobody's connection to it is lost. */
   "tail-lost-unheard",
-  /** A bit of an agent's object is another, or its end is gone, under whoever reads it next. */
-  "object-damaged",
 ] as const;
 
 export type WorldSpell = (typeof worldSpells)[number];
@@ -84,6 +82,8 @@ export interface SimulationOptions {
   readonly faults?: Pick<FaultSettings, "rates" | "spellsPerMinute">;
   /** How often each comes in a simulated minute. Default: by the seed. */
   readonly worldSpellsPerMinute?: { readonly [spell in WorldSpell]?: number };
+  /** How often an agent's object is damaged in a simulated minute, under whoever reads it next. Default: never. */
+  readonly damagesPerMinute?: number;
   /** Default: by the seed. */
   readonly settings?: Settings;
   /** Virtual time with faults. Default 60,000. */
@@ -222,7 +222,6 @@ class Simulation {
     });
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
     this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
-    this.#faults.expect("object-flipped", "object-truncated", "damage-found");
     if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
@@ -436,6 +435,11 @@ class Simulation {
       ...this.#sites().flatMap(({ hosts }) => hosts.living()),
       ...this.#clients.parties(),
     ]);
+    const { damagesPerMinute = 0 } = this.#options;
+    if (damagesPerMinute > 0) {
+      this.#faults.expect("object-flipped", "object-truncated", "damage-found");
+      this.#faults.addSpell("object-damaged", damagesPerMinute, (random) => this.#castDamage(random));
+    }
     for (const spell of worldSpells) {
       this.#faults.addSpell(spell, worldSpellsPerMinute[spell] ?? 0, (random) => this.#cast(spell, random));
     }
@@ -448,7 +452,6 @@ class Simulation {
       return true;
     }
     if (spell === "deploy") return this.#castDeploy(random);
-    if (spell === "object-damaged") return this.#castDamage(random);
     const sites = this.#sites();
     const { world, witness, hosts } = random.pick(sites);
     if (spell === "drain") return hosts.drain(random);
@@ -574,7 +577,6 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     "stream-removed": 1,
     deploy: 12,
     "tail-lost-unheard": 4,
-    "object-damaged": 8,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),
