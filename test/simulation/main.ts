@@ -6,7 +6,7 @@
  *     npm run sim -- --seed 7 --shortest              and its shortest failing prefix
  *
  * Also `--duration` in virtual milliseconds, `--workload counter` or `--among counter,bank` for those to draw from,
- * `--trace 300` lines, `--jobs 2` processes.
+ * `--damage 8` objects of agents a virtual minute, `--trace 300` lines, `--jobs 2` processes.
  * Exit code 1 if any seed fails.
  */
 import { spawn } from "node:child_process";
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     from: { type: "string" },
     step: { type: "string", default: "1" },
     duration: { type: "string" },
+    damage: { type: "string", default: "0" },
     workload: { type: "string" },
     among: { type: "string" },
     trace: { type: "string", default: "80" },
@@ -45,6 +46,7 @@ function optionsOf(seed: number): SimulationOptions {
   return {
     seed,
     stepAgain: stepAgainOf,
+    damagesPerMinute: Number(values.damage),
     ...(values.duration === undefined ? {} : { durationMs: Number(values.duration) }),
     ...(among.length === 0 ? {} : { workloads: (random) => drawWorkloads(random, among) }),
     ...(made.length === 0 ? {} : { workloads: (random) => made.map((make) => make(random)) }),
@@ -113,6 +115,7 @@ async function one(seed: number): Promise<number> {
 async function many(from: number, count: number, step: number): Promise<number> {
   const startedAt = performance.now();
   const coverage = new Map<string, number>();
+  const crashes = new Map<string, number>();
   const figures = new Map<string, number>();
   let [failures, events, operations, virtualMs, faults] = [0, 0, 0, 0, 0];
   for (let index = 0; index < count; index += 1) {
@@ -129,6 +132,8 @@ async function many(from: number, count: number, step: number): Promise<number> 
       coverage.set(fault, (coverage.get(fault) ?? 0) + times);
       faults += times;
     }
+    for (const [point, times] of Object.entries(ran?.crashes ?? {}))
+      crashes.set(point, (crashes.get(point) ?? 0) + times);
     for (const [figure, value] of Object.entries(ran?.figures ?? {})) {
       figures.set(figure, (figures.get(figure) ?? 0) + value);
     }
@@ -144,6 +149,8 @@ async function many(from: number, count: number, step: number): Promise<number> 
   );
   console.log(Object.fromEntries(figures));
   console.log(Object.fromEntries([...coverage].toSorted(([left], [right]) => (left < right ? -1 : 1))));
+  const missed = [...crashes].filter(([, times]) => times === 0).map(([point]) => point);
+  console.log(`hosts died at ${crashes.size - missed.length} of ${crashes.size} crash points; not at`, missed);
   return failures > 0 ? 1 : 0;
 }
 

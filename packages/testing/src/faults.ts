@@ -35,6 +35,8 @@ export const callFaults = [
   "push-repeated",
   /** A put is answered 409, and not done. */
   "conflict",
+  /** A listing is of a moment ago: it lacks what was put since, and has what was deleted since. */
+  "list-stale",
   /** The caller dies; the call is never sent. */
   "crash-before-effect",
   /** The caller dies when its call has taken effect; the answer finds nobody. */
@@ -59,6 +61,8 @@ export const spellFaults = [
   "clock-drift",
   /** A party dies at any moment. */
   "crash",
+  /** A party dies at one crash point of one method of a port, drawn among all: what is called seldom as often as the rest. */
+  "crash-at-point",
 ] as const;
 
 export type SpellFault = (typeof spellFaults)[number];
@@ -99,6 +103,17 @@ export interface FaultSettings {
   readonly latencyMs?: { readonly [port in PortName]?: readonly [low: number, high: number] };
 }
 
+/** What hosts do with each port, and what each port brings them. */
+const methods: { readonly [port in PortName]: readonly string[] } = {
+  mailbox: ["create", "append", "barrier", "trim", "read", "wake"],
+  store: ["get", "put", "list", "delete"],
+  membership: ["announce", "leave", "stateOf", "alive", "beat", "changed"],
+  channel: ["publish", "serve", "deliver"],
+};
+
+/** What is sent or brought without an answer; and whoever has left does nothing upon the answer. */
+const unanswered: ReadonlySet<string> = new Set(["publish", "wake", "serve", "changed", "deliver", "answer", "leave"]);
+
 /** What becomes of one call, decided when it is made. */
 export interface CallFate {
   readonly thereMs: number;
@@ -119,6 +134,16 @@ const crashPoints = [
   "crash-after-effect",
   "crash-after-answer",
 ] as const satisfies readonly CrashPoint[];
+
+/** One point at which callers of one method of a port die: `store.put crash-after-effect`. */
+interface MethodPoint {
+  readonly method: string;
+  readonly point: CrashPoint;
+}
+
+const methodPoints: readonly MethodPoint[] = portNames.flatMap((port) =>
+  methods[port].flatMap((operation) => pointsOf(operation).map((point) => ({ method: `${port}.${operation}`, point }))),
+);
 
 /** What becomes of one push: when each of its copies arrives, if any does. */
 export interface PushFate {
@@ -157,6 +182,9 @@ export class Faults {
   /** From whom to whom nothing gets through, and until when. */
   readonly #cuts = new Map<string, number>();
   readonly #outages = new Map<PortName, number>();
+  readonly #crashes = new Map(methodPoints.map((one) => [nameOfPoint(one), 0]));
+  /** Where the next callers die, by a spell. */
+  readonly #armed: MethodPoint[] = [];
   #crashPointsSeen = 0;
   #crashPointWanted: number | undefined;
   #isOn = true;
@@ -184,12 +212,24 @@ export class Faults {
     this.#counts.set(fault, (this.#counts.get(fault) ?? 0) + 1);
   }
 
+  /** How often a caller died at each point of each method of a port, by name: `store.put crash-after-effect`; 0 for never. */
+  crashes(): { readonly [point: string]: number } {
+    return Object.fromEntries(this.#crashes);
+  }
+
+  /** Counts a crash that came. */
+  countCrash(call: Call, point: CrashPoint): void {
+    const name = nameOfPoint({ method: methodOf(call), point });
+    this.count(point);
+    this.#crashes.set(name, (this.#crashes.get(name) ?? 0) + 1);
+  }
+
   /** Makes the next call that `matches` meet `fault`, also after `stop`. */
   once(fault: CallFault, matches: (call: Call) => boolean): void {
     this.#forced.push({ fault, matches });
   }
 
-  /** How many crash points the calls so far had: three for every call of a party that crashes may strike. */
+  /** How many crash points the calls so far had, of parties that crashes may strike: three each, and two where nothing is answered. */
   get crashPointsSeen(): number {
     return this.#crashPointsSeen;
   }
@@ -217,6 +257,7 @@ export class Faults {
     this.#isOn = false;
     this.#cuts.clear();
     this.#outages.clear();
+    this.#armed.length = 0;
     this.#scheduler.note("faults stop", undefined);
   }
 
@@ -254,7 +295,7 @@ export class Faults {
     arm();
   }
 
-  /** Decides one call. A crash counts when it comes (`Faults.count`), everything else here. */
+  /** Decides one call. A crash counts when it comes (`countCrash`), everything else here. */
   decideCall(call: Call): CallFate {
     const crash = this.#decideCrash(call);
     const outcome = this.#decideOutcome(call);
@@ -283,6 +324,16 @@ export class Faults {
     return { arrivalsMs };
   }
 
+  /** Of how long ago a listing is. */
+  decideListAgeMs(call: Call): number {
+    return this.#meets("list-stale", call) ? this.#delayMs() : 0;
+  }
+
+  /** Decides whether who sends what is not answered, or is brought it, dies there. */
+  decideUnanswered(call: Call): CrashPoint | undefined {
+    return this.#strikes(call) ? this.#chosenPoint(call) : undefined;
+  }
+
   /** Decides whether a put that was about to be sent is answered 409. */
   decideConflict(call: Call): boolean {
     return this.#meets("conflict", call);
@@ -309,13 +360,24 @@ export class Faults {
   }
 
   #decideCrash(call: Call): CrashPoint | undefined {
+    if (!this.#strikes(call)) return undefined;
+    return this.#chosenPoint(call) ?? pointsOf(call.operation).find((point) => this.#draws(point, call));
+  }
+
+  #strikes({ party }: Call): boolean {
     const { strikes = () => true } = this.#settings;
-    if (!strikes(call.party)) return undefined;
-    const first = this.#crashPointsSeen;
-    this.#crashPointsSeen += crashPoints.length;
-    const wanted = (this.#crashPointWanted ?? -1) - first;
-    if (wanted >= 0 && wanted < crashPoints.length) return crashPoints[wanted];
-    return crashPoints.find((point) => this.#draws(point, call));
+    return strikes(party);
+  }
+
+  /** The point of this call that was asked for by its number, or by a spell. */
+  #chosenPoint(call: Call): CrashPoint | undefined {
+    const points = pointsOf(call.operation);
+    const wanted = (this.#crashPointWanted ?? -1) - this.#crashPointsSeen;
+    this.#crashPointsSeen += points.length;
+    if (wanted >= 0 && wanted < points.length) return points[wanted];
+    const method = methodOf(call);
+    const index = this.#armed.findIndex((one) => one.method === method);
+    return index < 0 ? undefined : this.#armed.splice(index, 1)[0]?.point;
   }
 
   #decideOutcome(call: Call): CallFate["outcome"] {
@@ -373,6 +435,9 @@ export class Faults {
       case "crash":
         this.#scheduler.end(victim);
         return true;
+      case "crash-at-point":
+        this.#armed.push(random.pick(methodPoints));
+        return true;
     }
   }
 
@@ -403,10 +468,25 @@ export class Faults {
  */
 export function drawFaults(random: Random): Pick<FaultSettings, "rates" | "spellsPerMinute"> {
   const rate = (mostly: number): number => (random.chance(0.5) ? mostly / 2 ** random.int(6) : 0);
+  const points = random.fork("crash-at-point");
+  const seldom = (mostly: number): number => (points.chance(0.3) ? mostly / 2 ** points.int(4) : 0);
   return {
     rates: fromEntriesOf(callFaults, (fault) => drawRate(random, fault, rate)),
-    spellsPerMinute: fromEntriesOf(spellFaults, () => rate(8)),
+    spellsPerMinute: fromEntriesOf(spellFaults, (fault) => (fault === "crash-at-point" ? seldom(16) : rate(8))),
   };
+}
+
+function pointsOf(operation: string): readonly CrashPoint[] {
+  return unanswered.has(operation) ? crashPoints.slice(0, 2) : crashPoints;
+}
+
+/** A put that is answered 409 is a put. */
+function methodOf({ port, operation }: Call): string {
+  return `${port}.${operation === "put-conflict" ? "put" : operation}`;
+}
+
+function nameOfPoint({ method, point }: MethodPoint): string {
+  return `${method} ${point}`;
 }
 
 /** The fault of its own that a read of the store may meet. */
@@ -420,6 +500,8 @@ function slowReadOf({ port, operation, about }: Call): "lookup-delayed" | "head-
 function drawRate(random: Random, fault: CallFault, rate: (mostly: number) => number): number {
   if (fault === "lookup-delayed") return random.chance(0.5) ? 0.9 : 0;
   if (fault === "head-delayed") return rate(0.5);
+  // Drawn apart, so that the other rates of a seed stay as they are.
+  if (fault === "list-stale") return random.fork(fault).chance(0.5) ? 0.5 : 0;
   return rate(fault.startsWith("crash") ? 0.002 : 0.1);
 }
 

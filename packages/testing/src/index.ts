@@ -29,7 +29,10 @@ export {
   workloads,
   worldSpells,
   type Run,
+  type Script,
+  type Shape,
   type SimulationOptions,
+  type Stage,
   type WorldSpell,
 } from "./simulation.ts";
 export type { Operation, Workload } from "./workloads/workload.ts";

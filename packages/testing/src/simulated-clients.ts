@@ -19,6 +19,15 @@ export interface SimulatedClientsOptions {
   readonly count: number;
   /** The longest pause between two operations of a client. */
   readonly pauseMsMax: number;
+  /** What one client does, in the place of what the workloads draw for all. */
+  readonly script?: (player: Player) => Promise<void>;
+}
+
+/** What a client of a script does, one thing after the other. */
+export interface Player {
+  /** Resolves when it has returned, whatever came of it. */
+  readonly perform: (operation: Operation) => Promise<void>;
+  readonly sleep: (ms: number) => Promise<void>;
 }
 
 const repeatsMax = 3;
@@ -54,6 +63,8 @@ export class SimulatedClients {
   /** Works until `stop` is called; resolves when each operation has returned. */
   async run(app: Promise<App>): Promise<void> {
     const found = await app;
+    const { script } = this.#options;
+    if (script !== undefined) return this.#runScript(found, script);
     const work = this.parties().map((party) => this.#runClient(party, found));
     if (this.#options.scheduler.randomFor("stranger").chance(strangerShare)) this.#runStranger(found);
     await Promise.all(work);
@@ -85,6 +96,24 @@ export class SimulatedClients {
           if (random.chance(0.4)) await performed;
           if (random.chance(0.7)) await sleep(scheduler, party, random.skewed(1, pauseMsMax));
         }
+        await Promise.all(this.#open);
+        await client.close();
+      };
+      scheduler.add({ party, label: "begins", delayMs: 0, run: () => void work().then(resolve, reject) });
+    });
+  }
+
+  #runScript(app: App, script: (player: Player) => Promise<void>): Promise<void> {
+    const { scheduler, witness } = this.#options;
+    const [party = ""] = this.parties();
+    const random = scheduler.randomFor(`workload/${party}`);
+    return new Promise((resolve, reject) => {
+      const work = async (): Promise<void> => {
+        const client = makeClient({ app, ports: witness.open(party) });
+        await script({
+          perform: (operation) => this.#perform(client, party, operation, random),
+          sleep: (ms) => sleep(scheduler, party, ms),
+        });
         await Promise.all(this.#open);
         await client.close();
       };

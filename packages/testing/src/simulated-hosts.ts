@@ -48,6 +48,8 @@ export interface SimulatedHostsOptions {
   readonly restarted?: () => void;
   /** Told when a process begins that lacks an agent type. */
   readonly lacking?: () => void;
+  /** Told of an agent that is set aside since what is stored of it cannot be read. */
+  readonly damaged?: (agent: string, message: string) => void;
 }
 
 interface Process {
@@ -254,6 +256,9 @@ export class SimulatedHosts {
   }
 
   #note(party: string, event: Observed): void {
+    if (event.kind === "quarantined" && event.error.kind === "corrupt") {
+      this.#options.damaged?.(event.agent, event.error.message);
+    }
     const label = labelOf(event);
     if (label !== undefined) this.#options.scheduler.note(label, party);
   }

@@ -56,6 +56,7 @@ function startToy(rig: Rig, party: string, all: readonly string[]): void {
   void forEver(() => ports.store.put(`object/${random.int(5)}`, ports.entropy.bytes(2), { if: "absent" }));
   void forEver(() => ports.store.get(random.pick(["agents/toy/one/head", "elsewhere/app.json"])));
   void forEver(() => ports.store.delete([`object/${random.int(5)}`]));
+  void forEver(() => ports.store.list("object/"));
   void forEver(() => Promise.all([1, 2, 3].map(() => ports.mailbox.append(partition, Uint8Array.of((count += 1))))));
   void forEver(() => ports.channel.request(random.pick(all), byte, 1_000));
   void forEver(async () => ports.channel.publish("news", byte));

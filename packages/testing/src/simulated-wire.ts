@@ -32,6 +32,9 @@ export class SimulatedWire implements Wire {
   readonly #scheduler: Scheduler;
   readonly #faults: Faults;
   readonly #observe: (event: EffectEvent) => void;
+  /** When each object was first put since it was last deleted, and when it was last deleted. */
+  readonly #putAtMs = new Map<string, number>();
+  readonly #deletedAtMs = new Map<string, number>();
 
   constructor(scheduler: Scheduler, faults: Faults, options: SimulatedWireOptions = {}) {
     this.#scheduler = scheduler;
@@ -51,6 +54,7 @@ export class SimulatedWire implements Wire {
     // An ended party that still runs to the end of its event has no connection any more.
     if (sender !== undefined && this.#scheduler.hasEnded(sender)) return;
     const label = `< ${nameOf(call)}`;
+    const crash = this.#faults.decideUnanswered(call);
     for (const delayMs of this.#faults.decidePush(call).arrivalsMs) {
       this.#scheduler.add({
         party: call.party,
@@ -59,17 +63,31 @@ export class SimulatedWire implements Wire {
         ...(sender === undefined ? {} : { origin: sender }),
         ...(call.port === "channel" ? { lane: `${sender ?? "-"} > ${call.party} ${call.about}` } : {}),
         run: () => {
-          if (!this.#faults.isStopped(sender ?? call.port, call.party, call.port)) deliver();
+          if (this.#faults.isStopped(sender ?? call.port, call.party, call.port)) return;
+          if (crash !== "crash-before-effect") deliver();
+          if (crash !== undefined) this.#crash(call, crash);
         },
       });
     }
+  }
+
+  /** Carries what is sent without an answer, such as what is published: `send` hands it to the wire, push by push. */
+  publish(call: Call, send: () => void): void {
+    if (this.#scheduler.hasEnded(call.party)) return;
+    const crash = this.#faults.decideUnanswered(call);
+    if (crash !== "crash-before-effect") send();
+    if (crash !== undefined) this.#crash(call, crash);
   }
 
   /** The store as this wire carries it to `party`, with puts that are answered 409 now and then. */
   unreliableStore(party: string, store: ObjectStore): ObjectStore {
     return {
       get: (name) => store.get(name),
-      list: (prefix, options) => store.list(prefix, options),
+      list: async (prefix, options) => {
+        const ageMs = this.#faults.decideListAgeMs({ party, port: "store", operation: "list", about: prefix });
+        const names = await store.list(prefix, options);
+        return ageMs === 0 ? names : this.#asOf(this.#scheduler.now() - ageMs, prefix, options?.after, names);
+      },
       delete: (names) => store.delete(names),
       put: async (name, bytes, condition) => {
         const call: Call = { party, port: "store", operation: "put", about: name };
@@ -126,8 +144,30 @@ export class SimulatedWire implements Wire {
     });
   }
 
+  /** A listing as it would have been then, of what lies within its range now: fewer names, or more, in their order. */
+  #asOf(thenMs: number, prefix: string, after: string | undefined, names: readonly string[]): readonly string[] {
+    const shown = new Set(names.filter((name) => (this.#putAtMs.get(name) ?? -Infinity) <= thenMs));
+    for (const [name, atMs] of this.#deletedAtMs) {
+      const isWithin = name.startsWith(prefix) && name > (after ?? "") && name < (names.at(-1) ?? prefix);
+      if (atMs > thenMs && isWithin) shown.add(name);
+    }
+    return [...shown].toSorted((left, right) => (left < right ? -1 : 1));
+  }
+
+  /** What a listing of a moment ago needs to know. */
+  #noteNames({ operation, about }: Call): void {
+    const nowMs = this.#scheduler.now();
+    if (operation === "put" && !this.#putAtMs.has(about)) this.#putAtMs.set(about, nowMs);
+    if (operation !== "delete") return;
+    for (const name of about.split(" ")) {
+      this.#putAtMs.delete(name);
+      this.#deletedAtMs.set(name, nowMs);
+    }
+  }
+
   #takeEffect<T>(call: Call, effect: () => T): { readonly value: T } | { readonly error: unknown } {
     const result = attempt(effect);
+    if (call.port === "store") this.#noteNames(call);
     this.#observe({ call, result });
     return result;
   }
@@ -149,7 +189,7 @@ export class SimulatedWire implements Wire {
       rank: "next",
       run: () => {
         if (this.#scheduler.hasEnded(call.party)) return;
-        this.#faults.count(point);
+        this.#faults.countCrash(call, point);
         this.#scheduler.end(call.party);
       },
     });

@@ -15,7 +15,7 @@
  * A run ends in one of three ways, kept apart: it finished, with or without violations; it threw (`SimulationError`: a
  * crash or stall of the code under test); its process died.
  *
- * Does not simulate yet: listings that lag, torn local writes.
+ * Does not simulate: torn local writes, which `packages/local` tries one by one.
  */
 import type { AnyAgentDefinition, Settings } from "@dormouse/core";
 import type { App } from "@dormouse/core/protocol";
@@ -32,11 +32,12 @@ import { CallsChecker } from "./checkers/d7-calls.ts";
 import { EffectsChecker } from "./checkers/d7-effects.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
+import { Damager } from "./damage.ts";
 import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
 import { OtherApp } from "./other-app.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import { Auditor, SimulatedClients } from "./simulated-clients.ts";
+import { Auditor, type Player, SimulatedClients } from "./simulated-clients.ts";
 import { SimulatedHosts } from "./simulated-hosts.ts";
 import { SimulatedWire } from "./simulated-wire.ts";
 import { Witness } from "./witness.ts";
@@ -67,6 +68,8 @@ export const worldSpells = [
   "stream-removed",
   /** One step of a deploy, forwards or back, where the agents have more than one release. */
   "deploy",
+  /** A stream loses its tail, and nobody's connection to it is lost. */
+  "tail-lost-unheard",
 ] as const;
 
 export type WorldSpell = (typeof worldSpells)[number];
@@ -79,6 +82,8 @@ export interface SimulationOptions {
   readonly faults?: Pick<FaultSettings, "rates" | "spellsPerMinute">;
   /** How often each comes in a simulated minute. Default: by the seed. */
   readonly worldSpellsPerMinute?: { readonly [spell in WorldSpell]?: number };
+  /** How often an agent's object is damaged in a simulated minute, under whoever reads it next. Default: never. */
+  readonly damagesPerMinute?: number;
   /** Default: by the seed. */
   readonly settings?: Settings;
   /** Virtual time with faults. Default 60,000. */
@@ -93,6 +98,32 @@ export interface SimulationOptions {
   readonly checkers?: readonly Checker[];
   /** Makes what executes steps of these agents a second time. Without it D2 is not checked. */
   readonly stepAgain?: (agents: readonly AnyAgentDefinition[]) => StepAgain;
+  /** What one client does, in the place of what the workloads draw. Faults stop when it has returned. */
+  readonly script?: Script;
+  /** Default: by the seed. */
+  readonly shape?: Shape;
+  /** Ends a host at its crash point of that number, counted from 0. */
+  readonly crashAt?: number;
+}
+
+/** How large a world is. */
+export interface Shape {
+  readonly hosts: number;
+  readonly partitions: number;
+  /** Whether hosts take one message at a time, as after deaths. Default: false. */
+  readonly isCautious?: boolean;
+}
+
+/** What a script does, one thing after the other. */
+export type Script = (stage: Stage) => Promise<void>;
+
+/** What a script can do with a world. */
+export interface Stage extends Player {
+  readonly workloads: readonly Workload[];
+  /** Asks a host that is up to end cleanly. */
+  readonly drain: () => void;
+  /** Begins another host. */
+  readonly addHost: () => void;
 }
 
 export interface Run {
@@ -106,6 +137,10 @@ export interface Run {
   readonly operations: number;
   /** How often each fault happened. */
   readonly coverage: { readonly [fault: string]: number };
+  /** How often a host died at each point of each method of a port: before the call, after its effect, after its answer. */
+  readonly crashes: { readonly [point: string]: number };
+  /** How many crash points hosts passed, up to the end of the faults. */
+  readonly crashPoints: number;
   /** What checkers counted. */
   readonly figures: { readonly [figure: string]: number };
   readonly violations: readonly Violation[];
@@ -164,6 +199,7 @@ class Simulation {
   readonly #hosts: SimulatedHosts;
   readonly #clients: SimulatedClients;
   readonly #auditor: Auditor;
+  readonly #damager: Damager;
   readonly #other: OtherApp | undefined;
   readonly #workloads: readonly Workload[];
   readonly #checkers: readonly Checker[];
@@ -171,6 +207,7 @@ class Simulation {
   #hostsWanted = 1;
   #haveClientsEnded = false;
   #eventsOfFaults = 0;
+  #crashPoints = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -184,7 +221,8 @@ class Simulation {
       strikes: isHost,
     });
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
-    this.#faults.expect("release-rolled", "release-rolled-back");
+    this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
+    if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -201,7 +239,7 @@ class Simulation {
         ? []
         : [new AgainChecker(options.stepAgain([...new Set([...agents, ...next])]))]),
       new DurableChecker(),
-      new OnceChecker(),
+      new OnceChecker((agent) => this.#damager.wasDamaged(agent)),
       new ElsewhereChecker(),
       new OwnersChecker(),
       new EffectsChecker(),
@@ -218,6 +256,9 @@ class Simulation {
       elsewhere: (app) => (app === this.#elsewhere?.app ? this.#other?.witness : undefined),
     });
     this.#witness = witness;
+    this.#damager = new Damager(scheduler, this.#world);
+    const { shape = drawShape(random), script } = options;
+    this.#hostsWanted = shape.hosts;
     this.#hosts = new SimulatedHosts({
       scheduler,
       world: this.#world,
@@ -225,16 +266,21 @@ class Simulation {
       releases: isDeployed ? [agents, next] : [agents],
       actors: (outside) => Object.assign({}, ...this.#workloads.map((workload) => workload.actors?.(outside) ?? {})),
       settings: options.settings ?? drawSettings(random.fork("settings")),
-      partitions: random.pick([1, 2, 3, 4]),
-      isCautious: random.chance(0.3),
-      count: (this.#hostsWanted = random.pick([1, 1, 2, 3, 4])),
+      partitions: shape.partitions,
+      isCautious: shape.isCautious ?? false,
+      count: shape.hosts,
       restarted: () => this.#faults.count("host-restarted"),
       lacking: () => this.#faults.count("type-missing"),
+      damaged: (agent, message) => {
+        this.#faults.count("damage-found");
+        this.#damager.setAside(agent, message);
+      },
     });
     const count = random.between(1, 4);
     const pauseMsMax = random.pick([200, 1_000, 3_000]);
     const parts = { scheduler, witness, workloads: this.#workloads };
-    this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax });
+    const staged = script === undefined ? {} : { script: (player: Player) => script(this.#stageFor(player)) };
+    this.#clients = new SimulatedClients({ ...parts, count, pauseMsMax, ...staged });
     this.#auditor = new Auditor({
       scheduler,
       witness,
@@ -268,23 +314,39 @@ class Simulation {
     });
   }
 
+  #stageFor(player: Player): Stage {
+    const random = this.#scheduler.randomFor("script");
+    return {
+      ...player,
+      workloads: this.#workloads,
+      drain: () => void this.#hosts.drain(random),
+      addHost: () => this.#hosts.begin(),
+    };
+  }
+
   /** Hosts, clients and faults, until their time is over. */
   async disturb(): Promise<void> {
-    const { durationMs = durationMsDefault, eventsMax } = this.#options;
+    const { durationMs = durationMsDefault, eventsMax, script } = this.#options;
     this.#startSpells();
     for (let count = 0; count < this.#hostsWanted; count += 1) this.#hosts.begin();
     this.#other?.begin();
     void this.#hosts.app.then((app) => (this.#app = app));
     const ended = this.#clients.run(this.#hosts.app);
     void ended.then(() => (this.#haveClientsEnded = true));
-    await this.#scheduler.run({ forMs: durationMs, ...(eventsMax === undefined ? {} : { events: eventsMax }) });
+    await this.#scheduler.run({
+      forMs: durationMs,
+      ...(eventsMax === undefined ? {} : { events: eventsMax }),
+      ...(script === undefined ? {} : { until: () => this.#haveClientsEnded }),
+    });
     this.#eventsOfFaults = this.#scheduler.eventsRun;
+    this.#crashPoints = this.#faults.crashPointsSeen;
   }
 
   /** Calm, and the verdict. */
   async conclude(): Promise<Run> {
     const scheduler = this.#scheduler;
     this.#faults.stop();
+    this.#damager.mendAll();
     for (const { world } of this.#sites()) {
       for (const partition of world.streamPartitions()) world.refuseAppends(partition, false);
     }
@@ -312,6 +374,8 @@ class Simulation {
       virtualMs: scheduler.now(),
       operations: this.#clients.operations,
       coverage: this.#faults.coverage(),
+      crashes: this.#faults.crashes(),
+      crashPoints: this.#crashPoints,
       figures: Object.assign({}, ...this.#checkers.map((checker) => checker.report?.() ?? {})),
       violations,
       trace: scheduler.trace(),
@@ -352,7 +416,11 @@ class Simulation {
   }
 
   #finish(): readonly Violation[] {
-    return [...this.#checkers.flatMap((checker) => checker.finish()), ...(this.#other?.finish() ?? [])];
+    return [
+      ...this.#checkers.flatMap((checker) => checker.finish()),
+      ...(this.#other?.finish() ?? []),
+      ...this.#damager.finish(),
+    ];
   }
 
   /** The apps of the world. */
@@ -367,6 +435,11 @@ class Simulation {
       ...this.#sites().flatMap(({ hosts }) => hosts.living()),
       ...this.#clients.parties(),
     ]);
+    const { damagesPerMinute = 0 } = this.#options;
+    if (damagesPerMinute > 0) {
+      this.#faults.expect("object-flipped", "object-truncated", "damage-found");
+      this.#faults.addSpell("object-damaged", damagesPerMinute, (random) => this.#castDamage(random));
+    }
     for (const spell of worldSpells) {
       this.#faults.addSpell(spell, worldSpellsPerMinute[spell] ?? 0, (random) => this.#cast(spell, random));
     }
@@ -387,27 +460,28 @@ class Simulation {
     if (partitions.length === 0) return false;
     const partition = random.pick(partitions);
     switch (spell) {
-      case "tail-lost": {
+      case "tail-lost":
+      case "tail-lost-unheard": {
         const messages = world.stream(partition)?.messages ?? [];
         if (messages.length === 0) return false;
         const count = random.between(1, Math.min(20, messages.length));
         const from = messages.at(-count)?.sequence ?? 0;
         scheduler.note(`stream ${partition} loses its tail from ${from} on`);
         witness.observe({ type: "tail-lost", partition, from });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, spell === "tail-lost" ? "lost" : "kept");
         world.loseTail(partition, count);
         return true;
       }
       case "stream-recreated":
         scheduler.note(`stream ${partition} is made anew`);
         witness.observe({ type: "tail-lost", partition, from: 0 });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, this.#drawConnections(random));
         world.recreateStream(partition);
         return true;
       case "stream-removed":
         scheduler.note(`stream ${partition} is removed`);
         witness.observe({ type: "tail-lost", partition, from: 0 });
-        witness.breakConnections(partition);
+        witness.goesBackwards(partition, this.#drawConnections(random));
         world.removeStream(partition);
         return true;
       case "readers-interrupted":
@@ -425,6 +499,13 @@ class Simulation {
     }
   }
 
+  /** An operator's hand leaves connections as they are; a disk that is gone does not. */
+  #drawConnections(random: Random): "lost" | "kept" {
+    if (random.chance(0.5)) return "lost";
+    this.#faults.count("stream-changed-unheard");
+    return "kept";
+  }
+
   /** Another process begins though one lives, as when a host is thought dead; often because it stands still. */
   #castSecondHost(hosts: SimulatedHosts, random: Random): boolean {
     const living = hosts.living();
@@ -433,6 +514,13 @@ class Simulation {
     if (random.chance(0.5)) this.#scheduler.pause(first, random.skewed(10, 60_000));
     hosts.begin();
     return true;
+  }
+
+  /** Counts as a fault what it was. */
+  #castDamage(random: Random): boolean {
+    const done = this.#damager.damage(random);
+    if (done !== undefined) this.#faults.count(done);
+    return done !== undefined;
   }
 
   /** Counts as a fault which way it went. */
@@ -469,6 +557,14 @@ export function drawWorkloads(
   return (drawn.length === 0 ? [random.pick(makers)] : drawn).map((make, index) => make(random.fork(String(index))));
 }
 
+function drawShape(random: Random): Shape {
+  return {
+    partitions: random.pick([1, 2, 3, 4]),
+    isCautious: random.chance(0.3),
+    hosts: random.pick([1, 1, 2, 3, 4]),
+  };
+}
+
 function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: number } {
   const mostly: { readonly [spell in WorldSpell]: number } = {
     "tail-lost": 4,
@@ -480,6 +576,7 @@ function drawWorldSpells(random: Random): { readonly [spell in WorldSpell]?: num
     drain: 2,
     "stream-removed": 1,
     deploy: 12,
+    "tail-lost-unheard": 4,
   };
   return Object.fromEntries(
     worldSpells.map((spell) => [spell, random.chance(0.5) ? mostly[spell] / 2 ** random.int(3) : 0]),

@@ -6,8 +6,10 @@
  *
  * W1  An observation is made in the very event in which the servers took the effect: no sooner, and though the caller
  *     never hears of it.
- * W2  A call to a stream that went backwards fails until its party has heard of one that failed, as on a lost
- *     connection. It could otherwise be sent before and arrive after, which no server that crashed lets happen.
+ * W2  When a stream goes backwards, connections to it are lost or kept. A call on one that was lost fails until its party has
+ *     heard of one that failed. Of one that was kept, as by a client whose own server stayed up, nobody hears anything: what
+ *     is on its way arrives, but for trims. A server that died takes them with it, and for `awaySilentMs` is not there to
+ *     take others.
  */
 import type { Ports, PutCondition } from "@dormouse/core/ports";
 import { type Call, LostAnswer, type MemoryWorld, type Wire } from "@dormouse/local";
@@ -53,8 +55,12 @@ export class Witness {
   readonly #wire: Wire;
   /** Of each partition's stream: how often it went backwards. */
   readonly #generations = new Map<number, number>();
-  /** By party and partition: the generation that the party is connected to. */
-  readonly #connections = new Map<string, number>();
+  /** Of each partition's stream: the generation of the last time that connections were lost. */
+  readonly #lostAt = new Map<number, number>();
+  /** Of each partition's stream: since when it is as it is now. */
+  readonly #backAtMs = new Map<number, number>();
+  /** By partition and party: the generation that the party is connected to. */
+  readonly #connections = new Map<number, Map<string, number>>();
   /** Set while a port is called, and taken when the wire is handed the call: both in one go. */
   #cargo: Cargo | undefined;
 
@@ -88,29 +94,41 @@ export class Witness {
     for (const checker of this.#options.checkers) checker.observe(observation);
   }
 
-  /**
-   * A stream goes backwards: its server died and came back, so every connection to it was lost, and with it whatever
-   * was on its way (W2).
-   */
-  breakConnections(partition: number): void {
-    this.#generations.set(partition, (this.#generations.get(partition) ?? 0) + 1);
+  /** A stream goes backwards: its server died and came back; connections to it are lost, or kept (W2). */
+  goesBackwards(partition: number, connections: "lost" | "kept"): void {
+    const before = this.#generations.get(partition) ?? 0;
+    this.#generations.set(partition, before + 1);
+    this.#backAtMs.set(partition, this.#options.scheduler.now());
+    if (connections === "lost") this.#lostAt.set(partition, before + 1);
+    else {
+      const parties = this.#connections.get(partition) ?? new Map<string, number>();
+      for (const [party, generation] of parties) if (generation === before) parties.set(party, before + 1);
+    }
   }
 
-  /** Makes a call on the connection that its party has now; `check` throws if the stream went backwards since. */
-  async #connected<T>({ party, port, about }: Call, carry: (check: () => void) => Promise<T>): Promise<T> {
+  /** Makes a call on the connection that its party has now; `check` throws if it was lost since. */
+  async #connected<T>(call: Call, carry: (check: () => void) => Promise<T>): Promise<T> {
+    if (call.port !== "mailbox") return carry(() => undefined);
+    const { party, operation, about } = call;
     const partition = Number.parseInt(about, 10);
-    const key = `${party} ${partition}`;
-    const generation = (): number => this.#generations.get(partition) ?? 0;
-    const connection = this.#connections.get(key) ?? generation();
-    this.#connections.set(key, connection);
-    const check = (): void => {
-      if (port === "mailbox" && connection !== generation()) throw new LostConnection(generation());
-    };
+    const parties = this.#connections.get(partition) ?? new Map<string, number>();
+    this.#connections.set(partition, parties);
+    const connection = parties.get(party) ?? this.#generations.get(partition) ?? 0;
+    parties.set(party, connection);
     try {
-      return await carry(check);
+      return await carry(() => this.#checkConnection(partition, operation, connection));
     } catch (error) {
-      if (error instanceof LostConnection) this.#connections.set(key, error.generation);
+      if (error instanceof LostConnection) parties.set(party, error.generation);
       throw error;
+    }
+  }
+
+  #checkConnection(partition: number, operation: string, connection: number): void {
+    const generation = this.#generations.get(partition) ?? 0;
+    if (connection < (this.#lostAt.get(partition) ?? 0)) throw new LostConnection(generation);
+    const silentMs = this.#options.scheduler.now() - (this.#backAtMs.get(partition) ?? -Infinity);
+    if (operation === "trim" && (connection < generation || silentMs < awaySilentMs)) {
+      throw new LostAnswer("the server that was to trim died");
     }
   }
 
@@ -165,12 +183,11 @@ export class Witness {
       }),
       channel: {
         ...channel,
-        publish: (subject, bytes) => {
-          if (!scheduler.hasEnded(party)) {
+        publish: (subject, bytes) =>
+          wire.publish({ party, port: "channel", operation: "publish", about: subject }, () => {
             this.observe({ type: "published", party, subject, bytes: Uint8Array.from(bytes) });
-          }
-          channel.publish(subject, bytes);
-        },
+            channel.publish(subject, bytes);
+          }),
         serve: (subject, handler) =>
           channel.serve(subject, async (request) => {
             const answer = await handler(request);
@@ -229,6 +246,8 @@ export class Witness {
 }
 
 const noBytes = new Uint8Array(0);
+/** A server that takes the place of another is not there for some seconds (FACTS.md); this is the least. */
+const awaySilentMs = 1_000;
 
 class LostConnection extends LostAnswer {
   /** Of the stream as it is now: what the party connects to next. */

@@ -3,7 +3,8 @@
  *
  * Drivers: memory, local (LMDB), s3. `@dormouse/testing` holds the suite that each passes.
  *
- * O1  Read after write: what `put` stored is what the next `get` and `list` of anyone sees.
+ * O1  Read after write: what `put` stored is what the next `get` of anyone sees. A `list` may be of a moment ago: it is a hint
+ *     of where to look, and what must be so is decided by `get` and `put`.
  * O2  Of any number of concurrent `absent` puts of one name, exactly one is stored. Likewise of `match` with one ETag.
  * O3  Two different contents of a name never share an ETag. Equal contents may.
  * O4  An outcome that is not known is said to be unknown, never guessed; drivers do not retry.

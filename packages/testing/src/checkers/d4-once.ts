@@ -42,7 +42,13 @@ export class OnceChecker implements Checker {
   readonly #maybeLost = new Set<number>();
   /** Agents that someone removed, or tried to: what an earlier life took is gone with its book. */
   readonly #removed = new Set<string>();
+  readonly #wasDamaged: (agent: string) => boolean;
   #atMs = 0;
+
+  /** @param wasDamaged - Of which agents what is stored was damaged: whoever asks them is told so. Default: of none. */
+  constructor(wasDamaged: (agent: string) => boolean = () => false) {
+    this.#wasDamaged = wasDamaged;
+  }
 
   observe(observation: Observation): void {
     this.#atMs = observation.atMs;
@@ -167,6 +173,7 @@ export class OnceChecker implements Checker {
       case "refused":
         if (call.isToFail === true && failuresWanted.has(outcome.code)) return [];
         if (refusalsExpected.has(outcome.code)) return [];
+        if (outcome.kind === "corrupt" && this.#wasDamaged(call.agent)) return [];
         return [
           this.#broken("D9", `${name} ${call.event} to ${call.agent} was refused: ${outcome.kind} ${outcome.code}`),
         ];
