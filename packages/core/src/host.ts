@@ -265,7 +265,7 @@ class Host implements Incarnation {
       roundMs: settings.settleRoundMs,
       graceMs: settings.drainMs,
       owned: () => this.#partitions.owned(),
-      own: (claims) => this.#own(claims),
+      own: (claims, agents) => this.#own(claims, agents),
       stopped: (partition, cause) => this.#partitions.refuse(partition, cause),
       forget: (partition) => this.#partitions.stopRefusing(partition),
       holdEffects: (partitions) => this.#effects.hold(partitions),
@@ -304,14 +304,14 @@ class Host implements Incarnation {
   }
 
   /** These are ours from now on, all at once: deaths of their owners are held against what was under way in any. */
-  #own(claims: readonly Owned[]): void {
+  #own(claims: readonly Owned[], agents: readonly Address[]): void {
     const { isCautious, life } = this.#options;
     if (life.signal.aborted || claims.length === 0) return;
     const deaths = isCautious ? Math.max(...claims.map((one) => one.deaths)) : 0;
     if (this.#caution.begin(deaths)) {
       this.#say(`${deaths} hosts in a row died here: what was under way is taken up one by one`);
     }
-    this.#partitions.own(claims);
+    this.#partitions.own(claims, agents);
     if (this.#caution.isOn)
       void supervise(
         () => this.#endCaution(),

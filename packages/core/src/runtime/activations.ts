@@ -88,6 +88,12 @@ export class Activations {
     return this.#byAgent.values();
   }
 
+  /** Those that were used last, the latest first. */
+  newest(most: number): readonly Address[] {
+    const byUse = [...this.#byAgent.values()].toSorted((a, b) => b.usedAt - a.usedAt);
+    return byUse.slice(0, most).map(({ agent }) => agent);
+  }
+
   get(agent: Address): Activation | undefined {
     return this.#byAgent.get(agent);
   }

@@ -119,6 +119,11 @@ export class PartitionLoop implements Committing, Readable {
     });
   }
 
+  /** It is likely to be needed: read while the mailbox is being opened. */
+  activate(agent: Address): void {
+    this.activations.use(agent, () => undefined);
+  }
+
   /** Lets out again what a takeover found, and reads; resolves when all that was in the mailbox was handed out, or it stops. */
   start(): Promise<void> {
     this.#resume();

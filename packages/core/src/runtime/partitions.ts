@@ -15,7 +15,7 @@ import { serveStopped } from "./own/stopped.ts";
 import type { World } from "./insist.ts";
 import { PartitionLoop, type PartitionOptions } from "./partition.ts";
 import { serveReads } from "./reads.ts";
-import { decodeTaken, publishFreed, takenSubject } from "./release/reply.ts";
+import { decodeTaken, publishFreed, publishTakenUp, takenSubject } from "./release/reply.ts";
 
 export interface PartitionsOptions extends Omit<PartitionOptions, keyof Owned | "world"> {
   /** Its signal is the host's. */
@@ -48,6 +48,9 @@ interface Held {
   isCaughtUp: boolean;
 }
 
+/** Agents that a notice of a hand-over names. */
+const freedAgentsMax = 64;
+
 export class Partitions {
   readonly #options: PartitionsOptions;
   readonly #held = new Map<Partition, Held>();
@@ -59,12 +62,25 @@ export class Partitions {
     this.#options = options;
   }
 
-  /** These are ours from now on, all at once. */
-  own(claims: readonly Owned[]): void {
-    for (const held of claims.map((owned) => this.#hold(owned))) {
+  /** These are ours from now on, all at once; of their agents, those that are likely to be needed at once. */
+  own(claims: readonly Owned[], agents: readonly Address[]): void {
+    const all = claims.map((owned) => this.#hold(owned));
+    for (const { loop } of all) {
+      for (const agent of agents) if (this.#isOf(agent, loop.partition)) loop.activate(agent);
+    }
+    for (const held of all) {
       const catchingUp = this.#catchUp(held);
       this.#catchingUp.add(catchingUp);
       void catchingUp.finally(() => this.#catchingUp.delete(catchingUp));
+    }
+  }
+
+  /** A notice may name anything. */
+  #isOf(agent: Address, partition: Partition): boolean {
+    try {
+      return partitionOf(agent, this.#options.app.partitions) === partition;
+    } catch {
+      return false;
     }
   }
 
@@ -76,6 +92,8 @@ export class Partitions {
   async #catchUp(held: Held): Promise<void> {
     await held.loop.start();
     held.isCaughtUp = true;
+    const { channel, app } = this.#options;
+    publishTakenUp(channel, app, { partition: held.loop.partition });
   }
 
   #hold(owned: Owned): Held {
@@ -115,7 +133,7 @@ export class Partitions {
     held.life.abort();
     for (const stop of held.stops) stop();
     const { channel, app, observe } = this.#options;
-    publishFreed(channel, app, { partitions: [partition] });
+    publishFreed(channel, app, { partition, agents: held.loop.activations.newest(freedAgentsMax) });
     observe({ kind: "handed-over", partition });
   }
 

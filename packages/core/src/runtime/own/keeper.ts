@@ -11,19 +11,19 @@
  * W2  A host that lacks what is placed on it looks again every few seconds, and at once for those that another says it
  *     let go; once everyone has what is theirs the store is not asked (DESIGN.md section 9). Who is alive is looked at now
  *     and then all the same, since a notice of it may be lost.
- * W3  Partitions move a few at a time, since those that move together wait for each other; those without running effects
- *     first. One whose effects run on moves when its grace is over, and they run again where it goes (D6).
+ * W3  Partitions move a few at a time, since those that move together wait for each other: the next ones when these answer
+ *     again, or no notice of it came in time. Those without running effects go first. One whose effects run on moves when its grace is over, and they run again where it goes (D6).
  * W4  Nothing is handed to a host of older code while this one stays: it could not go on with states that this one has made,
  *     and whoever asks their agents would wait until it is replaced too.
  */
-import type { Partition } from "../../agent/address.ts";
+import type { Address, Partition } from "../../agent/address.ts";
 import { DormouseError } from "../../agent/errors.ts";
 import { type App, decodeApp } from "../../format/app.ts";
 import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
 import type { Cancel, Channel, Mailbox, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
 import { type Journal, RecordObjects } from "../journal.ts";
-import { decodeFreed, freedSubject } from "../release/reply.ts";
+import { decodeFreed, decodeTakenUp, type FreedNotice, freedSubject, takenUpSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
 import { claim, type Claimant, type Owned } from "./claim.ts";
 import type { HostFormats } from "./host-formats.ts";
@@ -46,8 +46,8 @@ export interface KeeperOptions {
   readonly graceMs: number;
   /** What this host owns now. */
   readonly owned: () => readonly Partition[];
-  /** These are ours. */
-  readonly own: (claims: readonly Owned[]) => void;
+  /** These are ours; of their agents, those that are likely to be needed at once. */
+  readonly own: (claims: readonly Owned[], agents: readonly Address[]) => void;
   /** It cannot be read, and nobody can know what it held. */
   readonly stopped: (partition: Partition, cause: DormouseError) => void;
   /** One that could not be read is placed elsewhere now. */
@@ -65,6 +65,8 @@ const unknownMsMax = 20_000;
 const awaitedPollMs = 2_000;
 /** How often it is looked whether effects have ended. */
 const effectsPollMs = 100;
+/** How long it is waited for word that what was handed over answers again, in milliseconds. */
+const takenUpMsMax = 300;
 /** What is handed over together, of all that is to go: the more, the more at once, so that a drain does not take for ever. */
 const handedAtOnceShare = 1 / 8;
 
@@ -74,12 +76,15 @@ export class Keeper {
   /** Placed on hosts of older code (W4). */
   #placedOnOlder: ReadonlySet<Partition> = new Set();
   #isOlderThanSome = false;
+  #hasOthers = false;
   /** Those that another host holds, lives, and is to hand over. */
   #awaited: Set<Partition> = new Set();
   /** Of those, what another said it let go, while each is claimed. */
   readonly #taking = new Map<Partition, Promise<void>>();
   /** Let go while it was looked for them: to be taken after. */
-  readonly #freed = new Set<Partition>();
+  readonly #freed = new Map<Partition, FreedNotice>();
+  /** Who waits to hear that a partition handed over answers again. */
+  readonly #takenUp = new Map<Partition, () => void>();
   readonly #unreadable = new Set<Partition>();
   /** Owners that membership does not know, and since when. */
   readonly #unknown = new Map<string, number>();
@@ -119,7 +124,12 @@ export class Keeper {
     this.#stops.push(
       membership.watch(() => this.look()),
       channel.subscribe(freedSubject(app), (bytes) => {
-        for (const partition of decodeFreed(bytes)?.partitions ?? []) this.#takeFreed(partition);
+        const freed = decodeFreed(bytes);
+        if (freed !== undefined) this.#takeFreed(freed);
+      }),
+      channel.subscribe(takenUpSubject(app), (bytes) => {
+        const taken = decodeTakenUp(bytes);
+        if (taken !== undefined) this.#takenUp.get(taken.partition)?.();
       }),
     );
     await this.#look();
@@ -159,10 +169,10 @@ export class Keeper {
   #look(): Promise<void> {
     this.#looking ??= this.#lookOnce().finally(() => {
       this.#looking = undefined;
-      const freed = [...this.#freed].filter((partition) => !this.#taking.has(partition));
-      for (const partition of freed) {
-        this.#freed.delete(partition);
-        this.#takeFreed(partition);
+      const freed = [...this.#freed.values()].filter(({ partition }) => !this.#taking.has(partition));
+      for (const notice of freed) {
+        this.#freed.delete(notice.partition);
+        this.#takeFreed(notice);
       }
       if (!this.#isToLookAgain) return;
       this.#isToLookAgain = false;
@@ -172,25 +182,28 @@ export class Keeper {
   }
 
   /** By itself: one that moves waits neither for others that do, nor for a look at all that is still held. */
-  #takeFreed(partition: Partition): void {
+  #takeFreed(notice: FreedNotice): void {
     const { world, failed } = this.#options;
+    const { partition } = notice;
     if (world.signal.aborted || this.#isLeaving) return;
     // It may have been seen as held a moment ago, and not be known to be waited for.
-    if (this.#looking !== undefined || this.#taking.has(partition)) this.#freed.add(partition);
+    if (this.#looking !== undefined || this.#taking.has(partition)) this.#freed.set(partition, notice);
     else if (this.#awaited.has(partition)) {
-      const taking = supervise(() => this.#take(partition), failed).finally(() => {
+      const taking = supervise(() => this.#take(notice), failed).finally(() => {
         this.#taking.delete(partition);
-        if (this.#freed.delete(partition)) this.#takeFreed(partition);
+        const again = this.#freed.get(partition);
+        this.#freed.delete(partition);
+        if (again !== undefined) this.#takeFreed(again);
       });
       this.#taking.set(partition, taking);
     }
   }
 
-  async #take(partition: Partition): Promise<void> {
+  async #take({ partition, agents }: FreedNotice): Promise<void> {
     const { world, own, failed } = this.#options;
     const claims = await this.#claim([partition]);
     if (world.signal.aborted) return;
-    own(claims);
+    own(claims, agents);
     if (claims.length > 0 || this.#unreadable.has(partition)) this.#awaited.delete(partition);
     // It may have been placed elsewhere meanwhile.
     void supervise(() => this.#hand(), failed);
@@ -207,6 +220,7 @@ export class Keeper {
     const hosts = [incarnation, ...staying.map((other) => other.incarnation)];
     this.#wanted = new Set(placedOn(incarnation, hosts, app.partitions));
     const { types } = this.#options.facts;
+    this.#hasOthers = staying.length > 0;
     this.#isOlderThanSome = staying.some(({ facts }) => isOlder(types, facts.types));
     const older = staying.filter(({ facts }) => isOlder(facts.types, types));
     this.#placedOnOlder = new Set(older.flatMap((other) => placedOn(other.incarnation, hosts, app.partitions)));
@@ -222,7 +236,7 @@ export class Keeper {
     // Those that could not be read too: someone may have mended the store.
     const claims = await this.#claim(missing().filter((partition) => !this.#taking.has(partition)));
     if (world.signal.aborted) return;
-    own(claims);
+    own(claims, []);
     this.#awaited = new Set(missing().filter((partition) => !this.#unreadable.has(partition)));
     void supervise(() => this.#hand(), this.#options.failed);
     this.#schedule();
@@ -323,10 +337,16 @@ export class Keeper {
         await pause(world, effectsPollMs);
         continue;
       }
+      const areTakenUp = due.map(
+        (partition) => new Promise<void>((resolve) => this.#takenUp.set(partition, resolve)),
+      );
       await handOver(due);
       const still = new Set(owned());
       // What cannot be settled, since an agent of it cannot be read, stays: whoever seals this journal has it.
       for (const partition of due) if (still.has(partition)) kept.add(partition);
+      const isMore = owned().some((partition) => this.#isToLeave(partition));
+      if (isMore && this.#hasOthers) await Promise.race([Promise.all(areTakenUp), pause(world, takenUpMsMax)]);
+      for (const partition of due) this.#takenUp.delete(partition);
     }
     this.#handing = undefined;
   }

@@ -30,9 +30,16 @@ export interface TakenNotice {
   readonly upTo: number;
 }
 
-/** Partitions that a host has handed over: whoever they are placed on may take them. */
+/** A partition that a host has handed over: whoever it is placed on may take it. */
 export interface FreedNotice {
-  readonly partitions: readonly Partition[];
+  readonly partition: Partition;
+  /** Agents that were at work just now: whoever takes it needs them first. */
+  readonly agents: readonly Address[];
+}
+
+/** A partition that another host hands over was taken up: its agents answer again. */
+export interface TakenUpNotice {
+  readonly partition: Partition;
 }
 
 /**
@@ -66,6 +73,10 @@ export function publishFreed(channel: Channel, app: App, notice: FreedNotice): v
   channel.publish(freedSubject(app), encodeValue(notice));
 }
 
+export function publishTakenUp(channel: Channel, app: App, notice: TakenUpNotice): void {
+  channel.publish(takenUpSubject(app), encodeValue(notice));
+}
+
 /** `undefined` if it is none: whoever reaches the channel may publish anything. */
 export function decodeAnswer(bytes: Uint8Array): AnswerNotice | undefined {
   const notice = decodeNotice(bytes);
@@ -91,7 +102,14 @@ export function decodeTaken(bytes: Uint8Array): TakenNotice | undefined {
 /** `undefined` if it is none. */
 export function decodeFreed(bytes: Uint8Array): FreedNotice | undefined {
   const notice = decodeNotice(bytes);
-  return hasFields(notice, { partitions: isListOf(isNumber) }) ? (notice as unknown as FreedNotice) : undefined;
+  const isFreed = hasFields(notice, { partition: isNumber, agents: isListOf(isText) });
+  return isFreed ? (notice as unknown as FreedNotice) : undefined;
+}
+
+/** `undefined` if it is none. */
+export function decodeTakenUp(bytes: Uint8Array): TakenUpNotice | undefined {
+  const notice = decodeNotice(bytes);
+  return hasFields(notice, { partition: isNumber }) ? (notice as unknown as TakenUpNotice) : undefined;
 }
 
 function decodeNotice(bytes: Uint8Array): unknown {
@@ -113,6 +131,10 @@ export function takenSubject(outbox: string): string {
 
 export function freedSubject(app: App): string {
   return `${app.birth}/freed`;
+}
+
+export function takenUpSubject(app: App): string {
+  return `${app.birth}/taken-up`;
 }
 
 export function readSubject(app: App, partition: Partition): string {
