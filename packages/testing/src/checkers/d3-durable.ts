@@ -133,8 +133,8 @@ export class DurableChecker implements Checker {
       // That an outcome is not known any more is no outcome.
       if (this.#answers.has(id) || answer?.error?.code === "outcome.unknown") return;
       this.#early(atMs, `${party} answers ${id}: ${JSON.stringify(answer)}`);
-    } else if (!subject.endsWith("/freed")) {
-      // That a partition was handed over is a hint: who heeds it reads the partition object.
+    } else if (!/\/(?:freed|taken-up)$/.test(subject)) {
+      // That a partition was handed over, or answers again, is a hint: who heeds it reads the partition object, or waits less.
       const agent = subject.split("/").slice(2).join("/");
       if (this.#steps.has(`${agent} ${notice.seq}`)) return;
       this.#early(atMs, `${party} tells of step ${notice.seq} of ${agent} on ${subject}`);

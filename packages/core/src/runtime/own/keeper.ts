@@ -337,9 +337,7 @@ export class Keeper {
         await pause(world, effectsPollMs);
         continue;
       }
-      const areTakenUp = due.map(
-        (partition) => new Promise<void>((resolve) => this.#takenUp.set(partition, resolve)),
-      );
+      const areTakenUp = due.map((partition) => new Promise<void>((resolve) => this.#takenUp.set(partition, resolve)));
       await handOver(due);
       const still = new Set(owned());
       // What cannot be settled, since an agent of it cannot be read, stays: whoever seals this journal has it.
