@@ -7,6 +7,7 @@ import { atMost, type Figure, print } from "./figure.ts";
 const active = 50_000;
 const sleeping = 100_000;
 const waiting = 30_000;
+const warming = 2_000;
 /** Below this, what 100,000 agents take cannot be told from noise. */
 const measurableBytes = 20;
 /** Timers due within this time may be in memory, whoever sleeps. */
@@ -75,7 +76,7 @@ async function sleepingAgents(what: string, delayMs: number): Promise<Figure[]> 
 async function waitingFunctions(): Promise<Figure[]> {
   return inFolder(async (folder) => {
     const host = await openBenchHost(folder, [counter, patient], { parkMs: 0 });
-    await inFlight(2_000, 64, (n) => host.client.agent(patient, `warm-${n}`).start());
+    await inFlight(warming, 64, (n) => host.client.agent(patient, `warm-${n}`).start());
     const leave = async (): Promise<void> => {
       while (host.incarnation.activity().effects > 0 || host.incarnation.activity().agents > 0) {
         await host.incarnation.passivateAll();
@@ -85,12 +86,17 @@ async function waitingFunctions(): Promise<Figure[]> {
     };
     await leave();
     const before = await held();
-    await inFlight(waiting, 256, (n) => host.client.agent(patient, `${n}`).start());
+    // Not by `start`: it is an ask, of which the host keeps the answer for a while.
+    await inFlight(waiting, 256, (n) => host.client.agent(patient, `${n}`).send({ type: "begin" }));
+    while (host.incarnation.activity().effects < 1) await turn();
     await leave();
     const after = await held();
+    let found = 0;
+    for await (const _ of host.client.waits()) found += 1;
+    if (found !== waiting + warming) throw new Error(`of ${waiting + warming} functions ${found} wait`);
     await host.close();
     const figure = {
-      what: "a durable function that waits: one of 10,000",
+      what: "a durable function that waits: one of 30,000",
       value: (after - before) / waiting,
       unit: "bytes",
     };
