@@ -8,7 +8,8 @@
  * S1  Envelopes of one tick go as one mailbox message, bounded in number and bytes.
  * S2  Sends resolve in order. After one that failed, or whose place is lower than that of the one before, what is in
  *     flight is awaited and everything from there on is published again: receivers take numbers in order and skip an
- *     early one, so nothing is lost and nothing is taken twice (DESIGN.md section 4).
+ *     early one, so nothing is lost and nothing is taken twice (DESIGN.md section 4). So it is with an acknowledgement that
+ *     comes after that of a later message: it tells of the stream as it was, and its tail may have been lost since.
  * S3  One that is given up and is the lowest raises the floor of every later message, so that receivers do not wait for
  *     it for ever; another one still goes out.
  */
@@ -141,12 +142,19 @@ export class Publisher {
     const lowest = this.#pending[0]?.envelope.n ?? flight.pending[0]?.envelope.n ?? 1;
     try {
       const batch = { source: source(lowest), envelopes: flight.pending.map(({ envelope }) => envelope) };
-      flight.result = await mailbox.append(partition, encodeBatch(batch, formats.writes));
+      const result = await mailbox.append(partition, encodeBatch(batch, formats.writes));
+      flight.result = this.#isOvertaken(flight) ? overtaken(partition) : result;
     } catch (error) {
       flight.result =
         error instanceof DormouseError ? error : new DormouseError("internal", "send.failed", String(error));
     }
     await this.#landed();
+  }
+
+  /** Whether one that was published after it was acknowledged before it. */
+  #isOvertaken(flight: Flight): boolean {
+    const later = this.#flights.slice(this.#flights.indexOf(flight) + 1);
+    return later.some(({ result }) => result !== undefined && !(result instanceof DormouseError));
   }
 
   /** Takes finished flights off the front, in order; begins anew from the first that is not as it should be. */
@@ -189,4 +197,9 @@ export class Publisher {
     this.#isRewinding = false;
     if (!this.#options.signal.aborted) this.#schedule();
   }
+}
+
+function overtaken(partition: Partition): DormouseError {
+  const text = `a message was acknowledged after one that followed it; it is published again: partition=${partition}`;
+  return new DormouseError("unavailable", "mailbox.no-ack", text);
 }
