@@ -143,6 +143,30 @@ test("a message that got the number of a lost barrier is taken as what it is", a
   expect(await acme.ask({ type: "add", by: 0 })).toBe(42);
 });
 
+test("what a stream takes after its tail was lost behind a new owner's barrier is read, though nothing more comes", async () => {
+  const world = new MemoryWorld(hurried);
+  const first = await start(world, "host-1");
+  const ports = world.open("client", { clock: realClock, entropy: realEntropy });
+  const acme = makeClient({ app: first.incarnation.app, ports }).agent(counter, "acme");
+  for (let asked = 1; asked <= 5; asked += 1) expect(await acme.ask({ type: "add", by: 1 })).toBe(asked);
+  first.crash();
+  const own = world.open("host-2", { clock: hurried, entropy: realEntropy });
+  const partition = partitionOf("counter/acme" as Address, first.incarnation.app.partitions);
+  let isLost = false;
+  const barrier: Ports["mailbox"]["barrier"] = async (of, bytes) => {
+    const place = await own.mailbox.barrier(of, bytes);
+    if (of === partition && !isLost) {
+      isLost = true;
+      // Nothing of the reader has reached the stream, so nobody tells it.
+      world.loseTail(partition, Infinity);
+      await acme.send({ type: "add", by: 37 });
+    }
+    return place;
+  };
+  started.push(await startIncarnation({ agents: [counter], ports: { ...own, mailbox: { ...own.mailbox, barrier } } }));
+  await expect.poll(async () => (await acme.read())?.context).toEqual({ count: 42 });
+});
+
 test("a command whose answer was lost is not done again to who lives under the key by then", async () => {
   const world = new MemoryWorld(realClock);
   const { client } = await start(world, "host");

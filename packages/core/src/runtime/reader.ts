@@ -8,7 +8,9 @@
  * R1  A message is consumed when each of its envelopes is decided; the position never speaks of one that is not (D4).
  * R2  Every reader begins behind a fresh barrier, at the anchor or the lowest gap: a stream that lost its tail and
  *     issued the same numbers again shows by its anchor (DESIGN.md section 6). Both are on their way at once, since each
- *     takes its time; nothing is asked of the reader before the barrier is there.
+ *     takes its time; nothing is asked of the reader before the barrier is there. Up to the barrier there is something to
+ *     read: of a stream that lost its tail once it had taken the barrier, a reader that began beyond its end then would hear
+ *     nothing, and pass over what is put in anew. One that hears nothing for long is made anew (D4).
  * R3  A raw publish has no number but its place: what was consumed of the stream before it went backwards is kept until
  *     it is read again up to the barrier, so that it is not taken twice (D4).
  * R4  No more is read while the open record is full or too much is undecided: back-pressure instead of memory.
@@ -257,7 +259,7 @@ export class Reader {
     try {
       for (;;) {
         if (!this.#hasCredit()) await this.#credit();
-        for (const message of await reader.next(creditEntriesMax)) {
+        for (const message of await (isBehind ? this.#nextInTime(reader) : reader.next(creditEntriesMax))) {
           held.push(message);
           if (!isAnchorSeen && message.sequence < (this.#anchor?.sequence ?? 0)) continue;
           if (!isAnchorSeen) this.#checkAnchor(message, barrier);
@@ -283,6 +285,20 @@ export class Reader {
       }
     } finally {
       reader.close();
+    }
+  }
+
+  /** What comes next of what is there for sure (R2). */
+  async #nextInTime(reader: MailboxReader): Promise<readonly MailboxMessage[]> {
+    const silence = Promise.withResolvers<never>();
+    const cancel = this.#options.world.clock.schedule(barrierMsMax, () => {
+      const problem = "the reader heard nothing, though a barrier is to come; making it anew";
+      silence.reject(new DormouseError("unavailable", "mailbox.interrupted", problem));
+    });
+    try {
+      return await Promise.race([reader.next(creditEntriesMax), silence.promise]);
+    } finally {
+      cancel();
     }
   }
 
@@ -333,6 +349,8 @@ export class Reader {
   }
 }
 
+/** How long nothing may come of what is there, in milliseconds: several times what a cluster that lost a server takes. */
+const barrierMsMax = 30_000;
 /** How often in a row a stream may go backwards before it is read again: beyond, the oldest is forgotten. */
 const beforeMax = 16;
 

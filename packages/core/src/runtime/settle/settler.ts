@@ -144,7 +144,10 @@ export class Settler {
       const { quarantine } = loop.state;
       const unsettled = idle.filter((activation) => activation.isUnsettled && !quarantine.has(activation.agent));
       await settleAgents(this.#settling, loop, unsettled);
-      for (const activation of idle) if (loop.activations.passivate(activation)) count += note(activation, observe);
+      for (const activation of idle) {
+        // It may have gone on while heads were written: an effect of one that is loaded again would be dropped.
+        if (isAtRest(activation) && loop.activations.passivate(activation)) count += note(activation, observe);
+      }
     }
     return count;
   }
