@@ -97,8 +97,7 @@ export class Steps {
    * @param origin - What the message decides; `undefined` for one off the shelf, which was decided when it was put there.
    */
   takeMessage(activation: Activation, known: Known, envelope: Envelope, at: number, origin: Origin | undefined): void {
-    const isFirst = activation.state === undefined;
-    if (isFirst && envelope.body.kind === "event" && !parseAddress(envelope.to).key.startsWith("~")) {
+    if (activation.state === undefined && isBeginning(envelope)) {
       // Begun by a plain message, as children never are: two steps, init and then the event, of which only the second decides the message.
       const start = { kind: "start", message: envelope, input: undefined, child: undefined, isImplied: true } as const;
       // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
@@ -212,4 +211,9 @@ export class Steps {
       letRun(activation, undefined);
     });
   }
+}
+
+/** Whether an agent that is not there begins with the message: a response, as by a misspelt key, answers nothing then. */
+function isBeginning({ to, body, ask }: Envelope): boolean {
+  return body.kind === "event" && ask?.until !== "taken" && !parseAddress(to).key.startsWith("~");
 }
