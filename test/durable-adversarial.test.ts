@@ -278,3 +278,94 @@ test("a function that begins anew while it is cancelled is told so in its next l
   await runtime.advance("1s");
   await expect(ref.result()).resolves.toBe("agent.cancelled");
 });
+
+type Wait = "sleep" | "receive" | "ask" | "spawn";
+
+/** Waits in one way or another, and is answered by nobody. */
+function waitIn(how: Wait, { sleep, receive, ask, spawn }: DurableContext<never>): Promise<unknown> {
+  if (how === "sleep") return sleep("7d");
+  if (how === "receive") return receive("never");
+  return how === "ask" ? ask(silent, "s1", { type: "never" } as never, { timeout: "7d" }) : spawn(silent);
+}
+
+const silent = agent("silent", { run: durable(async ({ receive }) => receive("never")) });
+
+test.for<{ how: Wait; hasCrash: boolean }>([
+  { how: "sleep", hasCrash: false },
+  { how: "receive", hasCrash: false },
+  { how: "ask", hasCrash: false },
+  { how: "spawn", hasCrash: false },
+  { how: "receive", hasCrash: true },
+])(
+  "a function cancelled in a run that heeds no signal hears of it by its next wait: $how, crash: $hasCrash",
+  async ({ how, hasCrash }) => {
+    const gate = Promise.withResolvers<void>();
+    let undone = 0;
+    const deaf = agent("deaf", {
+      run: durable(
+        async (context) => {
+          await context.run("book", () => gate.promise);
+          // A call like any other, since nobody has told the function.
+          await context.run("book more", () => undefined);
+          try {
+            return await waitIn(how, context as never);
+          } catch (error) {
+            // What undoes things waits as ever.
+            await context.sleep("1m");
+            await context.run("undo", () => (undone += 1));
+            await context.sleep("1m");
+            throw error;
+          }
+        },
+        { cancelTimeout: "1h" },
+      ),
+    });
+    await using runtime = await testRuntime({ agents: [deaf, silent] });
+    const ref = runtime.client.agent(deaf, "d1");
+    await ref.start();
+    await ref.cancel();
+    if (hasCrash) await runtime.crash();
+    gate.resolve();
+    await runtime.advance("90s");
+    if (hasCrash) await runtime.crash();
+    await runtime.advance("90s");
+    expect(undone).toBe(1);
+    expect((await ref.read())?.status).toBe("error");
+    await expect(ref.result()).rejects.toMatchObject({ code: "agent.cancelled" });
+  },
+);
+
+test.for(["looks", "asks to throw", "has a call that fails"])(
+  "a function that %s knows that it is cancelled, and its waits are not ended for it",
+  async (how) => {
+    const gate = Promise.withResolvers<void>();
+    const knowing = agent("knowing", {
+      run: durable(
+        async ({ run, sleep, signal }) => {
+          await run("book", async () => {
+            await gate.promise;
+            if (how === "has a call that fails") throw new Error("cut off");
+          }).catch(() => undefined);
+          if (how === "looks" && !signal.aborted) return "not cancelled";
+          if (how === "asks to throw") {
+            try {
+              signal.throwIfAborted();
+            } catch {}
+          }
+          await sleep("10m");
+          return "undone";
+        },
+        { cancelTimeout: "1h" },
+      ),
+    });
+    await using runtime = await testRuntime({ agents: [knowing] });
+    const ref = runtime.client.agent(knowing, "k1");
+    await ref.start();
+    await ref.cancel();
+    gate.resolve();
+    await runtime.quiesce();
+    await runtime.crash();
+    await runtime.advance("11m");
+    await expect(ref.result()).resolves.toBe("undone");
+  },
+);

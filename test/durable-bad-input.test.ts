@@ -436,6 +436,19 @@ test("a function with as many open calls as it may have goes on", async () => {
   expect(outcome).toBe("done");
 });
 
+test("a function that is stuck is one error, however much it still says", async () => {
+  const many = agent("many", {
+    run: durable(async ({ sleep }) => Promise.all(Array.from({ length: 3_000 }, () => sleep("1d")))),
+  });
+  await using runtime = await testRuntime({ agents: [many] });
+  const ref = runtime.client.agent(many, "m1");
+  await ref.start();
+  await runtime.quiesce();
+  const codes: unknown[] = [];
+  for await (const { error } of ref.history()) if (error !== undefined) codes.push(error.code);
+  expect(codes).toEqual(["durable.too-many"]);
+});
+
 test("a time-out of a function's own policy is refused, as nothing would keep it", () => {
   expect(() => durable(async () => 1, { retry: { timeout: "1s" } })).toThrow(/timeout/);
 });

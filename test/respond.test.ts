@@ -50,7 +50,7 @@ test("a response by token is the value of the wait, also after a crash", async (
   expect(new Set(tokens).size).toBe(1);
 });
 
-test("a second response by token gets the first one's outcome, until the wait's function has ended", async () => {
+test("a second response by token gets the first one's outcome, also when the agent has ended since", async () => {
   const { definition, tokens } = approval();
   await using runtime = await testRuntime({ agents: [definition] });
   const ref = await begin(runtime, definition);
@@ -59,6 +59,9 @@ test("a second response by token gets the first one's outcome, until the wait's 
   await runtime.client.respond(token, 2);
   await runtime.advance("2h");
   await expect(ref.result()).resolves.toBe(1);
+  await runtime.client.respond(token, 3);
+  expect(await refusal(runtime.client.respond(`${"0".repeat(32)}.approval/a1`, 3))).toBe("token.unknown");
+  await ref.remove();
   expect(await refusal(runtime.client.respond(token, 3))).toBe("token.unknown");
 });
 
@@ -279,4 +282,22 @@ test("a response under an idempotency key is received once", async () => {
   await ref.respond("go", 2, { idempotencyKey: "two" });
   await runtime.quiesce();
   await expect(ref.result()).resolves.toEqual([1, 2]);
+});
+
+test("a response to an agent that nobody started begins none; an event does", async () => {
+  const { definition } = approval();
+  const machine = setup({ types: {} as { events: { type: "approve" } } }).createMachine({
+    on: { approve: { actions: () => undefined } },
+  });
+  const order = agent("order", { machine });
+  await using runtime = await testRuntime({ agents: [definition, order] });
+  const [misspelt, other] = [runtime.client.agent(definition, "a2"), runtime.client.agent(order, "o1")];
+  expect(await refusal(misspelt.respond("approve", true, { idempotencyKey: "once" }))).toBe("agent.not-started");
+  expect(await refusal(other.respond("approve"))).toBe("agent.not-started");
+  expect([await misspelt.read(), await other.read()]).toEqual([undefined, undefined]);
+  await other.start();
+  await other.respond("approve");
+  await misspelt.send({ type: "approve", value: 1 });
+  await runtime.quiesce();
+  expect((await misspelt.read())?.status).toBe("active");
 });

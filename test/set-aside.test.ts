@@ -8,7 +8,7 @@ import { type Client, makeClient } from "@dormouse/client";
 import { type Incarnation, startIncarnation } from "@dormouse/core";
 import type { Ports } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
-import { agent, type AnyAgentDefinition, type Ask, DormouseError, type Observed, reply } from "@dormouse/sdk";
+import { agent, type AnyAgentDefinition, type Ask, DormouseError, durable, type Observed, reply } from "@dormouse/sdk";
 import { assign, fromPromise, sendTo, setup } from "xstate";
 import { describe, expect, test } from "vitest";
 
@@ -23,6 +23,7 @@ class Lives implements AsyncDisposable {
   async begin(
     agents: readonly AnyAgentDefinition[],
     wrap: (ports: Ports) => Ports = (ports) => ports,
+    settings: { readonly parkMs?: number } = {},
   ): Promise<Client> {
     this.#count += 1;
     const ports = wrap(this.world.open(`host-${this.#count}`, { clock: realClock, entropy: realEntropy }));
@@ -30,7 +31,7 @@ class Lives implements AsyncDisposable {
       if ("agent" in event) this.#observed.push({ kind: event.kind, agent: event.agent });
       for (const look of this.#looking) look();
     };
-    this.incarnation = await startIncarnation({ agents, ports, partitions: 1, observe });
+    this.incarnation = await startIncarnation({ agents, ports, partitions: 1, settings, observe });
     return makeClient({ app: this.incarnation.app, ports });
   }
 
@@ -481,4 +482,49 @@ describe("an agent in memory whose head is changed by hand", () => {
     await next.agent("doc", "one").resume();
     expect(await next.agent("doc", "one").ask({ type: "edit", n: 4 })).toEqual([1, 2, 3, 4]);
   });
+});
+
+describe("a durable function whose agent is set aside", () => {
+  const head = "agents/worker/one/head";
+
+  test.for([
+    { what: "a call that ends", parkMs: 10_000, steps: 3 },
+    { what: "a wait that is over", parkMs: 10_000, steps: 5 },
+    { what: "a wait that is over", parkMs: 0, steps: 7 },
+    { what: "its own end", parkMs: 10_000, steps: 3 },
+  ])(
+    "goes on when the agent is taken back, after $what meanwhile (parkMs $parkMs)",
+    async ({ what, parkMs, steps }) => {
+      await using lives = new Lives();
+      const gate = Promise.withResolvers<void>();
+      let due = 0;
+      const worker = agent("worker", {
+        run: durable(async ({ run, receive, sleepUntil }) => {
+          await receive("go");
+          if (what === "a call that ends") await run("work", () => gate.promise);
+          else if (what === "a wait that is over") await sleepUntil((due = await run("due", () => Date.now() + 300)));
+          else await gate.promise;
+          return "done";
+        }),
+      });
+      const client = await lives.begin([worker], undefined, { parkMs });
+      const ref = client.agent(worker, "one");
+      await ref.start();
+      await lives.incarnation?.settle();
+      const was = lives.world.objectBytes(head);
+      lives.world.overwriteObject(head, was?.subarray(0, 20));
+      await ref.respond("go");
+      // A parked function has told that it is.
+      await ref.waitFor(({ seq }) => seq >= steps);
+      await lives.incarnation?.settle();
+      await lives.said("quarantined", "worker/one");
+      gate.resolve();
+      await expect.poll(() => Date.now()).toBeGreaterThan(due);
+      // What the function said has come by then.
+      expect(await codeOf(ref.ask({ type: "never" } as never))).toBe("agent.quarantined");
+      lives.world.overwriteObject(head, was);
+      await ref.resume();
+      await expect(ref.result({ timeout: "20s" })).resolves.toBe("done");
+    },
+  );
 });

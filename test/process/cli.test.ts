@@ -233,6 +233,20 @@ describe("over the lives of a folder's hosts", () => {
   });
 });
 
+const brokenFunction = `
+import { agent, durable } from "@dormouse/sdk";
+export const broken = agent("broken", {
+  run: durable(async ({ run, log }) => {
+    log("has", { pages: 2 });
+    const fetch = ({ attempt }) => {
+      if (attempt === 1) throw new RangeError("busy");
+    };
+    await run("fetch", fetch, { retry: { initialInterval: 1 } });
+    throw new TypeError("no such field");
+  }),
+});
+`;
+
 describe("dev", () => {
   // What the host writes there is beside the module, and no change of it.
   const project = new Project(["--store", "file:./data"]);
@@ -276,6 +290,21 @@ describe("dev", () => {
     const changes = dev.text.split("\n").filter((line) => line.includes("has changed"));
     expect(new Set(changes.slice(0, -1))).toEqual(new Set(["agents.ts has changed: starting a new host"]));
     expect(changes.at(-1)).toBe("helper.ts has changed: starting a new host");
+  });
+
+  test("says what a function logs, and why it and its attempts fail, with the place", async () => {
+    project.write("agents.ts", brokenFunction);
+    await dev.line(/ready: broken/);
+    await project.dormouse("start", "broken/b1");
+    await dev.line(/effect run failed/);
+    await dev.line(/agents\.ts:\d/);
+    const told = dev.text.split("\n").filter((line) => /has:|attempt|effect run/.test(line));
+    expect(told).toEqual([
+      "broken/b1 effect run starts",
+      "broken/b1 has: { pages: 2 }",
+      "broken/b1 fetch attempt 1 failed: busy",
+      "broken/b1 effect run failed: no such field",
+    ]);
   });
 
   test("waits for a change when the module ends its host, also without a word", async () => {

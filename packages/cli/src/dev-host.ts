@@ -78,11 +78,13 @@ function describe(event: Observed, { paint, show }: Output): string | undefined 
     case "action-failed":
       return `${agent} ${paint("red", `action ${oneLine(event.name)} failed: ${show(event.error.message)}`)}${stackOf(event.thrown)}`;
     case "effect-started":
-      return `${agent} ${paint("dim", `effect ${event.address} starts${event.attempt > 1 ? ", again" : ""}`)}`;
+      return `${agent} ${paint("dim", `effect ${oneLine(event.src)} starts${event.attempt > 1 ? ", again" : ""}`)}`;
     case "effect-ended":
-      return event.isOk
-        ? `${agent} ${paint("dim", `effect ${event.address} ended`)}`
-        : `${agent} ${paint("red", `effect ${event.address} failed`)}`;
+      return event.error === undefined
+        ? `${agent} ${paint("dim", `effect ${oneLine(event.src)} ended`)}`
+        : `${agent} ${paint("red", `effect ${oneLine(event.src)} failed: ${show(event.error.message)}`)}${stackOf(event.thrown)}`;
+    case "attempt-failed":
+      return `${agent} ${paint("yellow", `${oneLine(event.name)} attempt ${event.attempt} failed: ${show(event.error.message)}`)}`;
     case "quarantined":
       return `${agent} ${paint("red", `is set aside: ${show(event.error.message)}`)}`;
     case "skipped":

@@ -195,7 +195,19 @@ describe("respond", () => {
     const answered = { code: 0, stdout: "the wait of triage/t1 is answered\n", stderr: "" };
     expect(await dormouse("respond", token, '{"ok":true}')).toEqual(answered);
     expect(await host.client.agent(triage, "t1").result()).toEqual({ ok: true });
-    expect((await dormouse("respond", token, '{"ok":true}')).stderr).toContain("(token.unknown)");
+    expect(await dormouse("respond", token, '{"ok":false}'), "a second one is told of the first").toEqual(answered);
+    expect((await dormouse("respond", `${"0".repeat(32)}.triage/t1`, "1")).stderr).toContain("(token.unknown)");
+  });
+
+  test("by name to an agent that nobody started is refused, and none begins", async () => {
+    const { code, stdout, stderr } = await dormouse("respond", "bell/misspelt", "first", "true");
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("(agent.not-started)");
+    expect(await host.client.agent(bell, "misspelt").read()).toBeUndefined();
+  });
+
+  test.for(["", "xstate.done"])("by a name that no event may have, %j, is refused", async (name) => {
+    expect(await dormouse("respond", "triage/t2", name, "1")).toMatchObject({ code: 1, stdout: "" });
   });
 
   test("by name is taken by a machine as an event", async () => {
@@ -222,11 +234,32 @@ describe("respond", () => {
     { line: ["0a.order/o1", "true"], says: "token.invalid" },
     { line: ["order/o1", "approve", "yes"], says: "the value is not JSON" },
     { line: ["order/~child", "approve", "1"], says: 'begin with "~"' },
+    { line: ["or der/o1", "approve", "1"], says: "type" },
+    { line: [".order/o1", "1"], says: "token.invalid" },
+    { line: ["order/o1", "approve", "1", "2"], says: "too many" },
+    { line: ["order/o1", "approve", "1", "--timeout", "soon"], says: "a duration" },
   ])("$line is wrong usage", async ({ line, says }) => {
     const { code, stdout, stderr } = await dormouse("respond", ...line);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toContain(says);
   });
+});
+
+test.for([
+  { line: ["waits", "or der"], says: "type" },
+  { line: ["waits", "order/o1"], says: "type" },
+  { line: ["waits", "order", "more"], says: "more" },
+  { line: ["waits", "--type", ""], says: "type" },
+  { line: ["waits", "--timeout", "-1"], says: "timeout" },
+  { line: ["history"], says: "<type/key> is missing" },
+  { line: ["history", "order"], says: "order" },
+  { line: ["history", "order/o1", "--from", "-1"], says: "from" },
+  { line: ["history", "order/o1", "--to", "1e400"], says: "to" },
+  { line: ["history", "order/o1", "--from", "9", "--to", "2"], says: "--from is above --to" },
+  { line: ["history", `order/${"x".repeat(1_000)}`], says: "key" },
+])("$line is wrong usage", async ({ line, says }) => {
+  const { code, stdout, stderr } = await dormouse(...line);
+  expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringContaining(says) });
 });
 
 describe("history", () => {

@@ -11,7 +11,7 @@ export const respond: Command = {
   help:
     "The value is JSON; without one, nothing but that it was answered. By its token the one wait is answered that the token names, as waits prints it; by an agent and a " +
     "name the first wait of that name, or the one to come: the value is kept for it. A machine takes the event " +
-    "{ type: name, value }. A value that does not fit is refused, and the wait goes on. A host must run.",
+    "{ type: name, value }. An agent that is not there does not begin with it. A value that does not fit is refused, and the wait goes on. A host must run.",
   run: (call) => (isToken(call.arguments[0] ?? "") ? respondByToken(call) : respondByName(call)),
 };
 

@@ -159,12 +159,13 @@ export interface AgentRef<TDefinition extends AnyAgentDefinition> {
   ): Promise<ReplyTo<EventOf<TDefinition>, TType>>;
   /**
    * Answers a wait by its name: sends `{ type: name, value }`, and resolves when that is committed as received, or kept for
-   * a `receive` to come. A machine without durable functions takes the event as any other; for no reply is waited.
+   * a `receive` to come. A machine without durable functions takes the event as any other; for no reply is waited. It answers
+   * something: an agent that is not there does not begin with it, as it does with an event.
    *
    * @param value - What is received; plain data of at most 1 MB encoded.
    * @throws DormouseError `invalid` (`receive.refused`): the value does not fit, and the wait goes on; `conflict`
-   * (`receive.full`): too many are kept; (`event.not-taken`): a machine that takes no such event; `timeout`
-   * (`receive.timeout`): the wait was over first; (`call.timeout`); and what `ask` throws.
+   * (`receive.full`): too many are kept; (`event.not-taken`): a machine that takes no such event; (`agent.not-started`):
+   * nobody has started the agent; `timeout` (`receive.timeout`): the wait was over first; (`call.timeout`); and what `ask` throws.
    * @example
    * ```ts
    * await client.agent(order, "o1").respond("approval", true);

@@ -221,10 +221,12 @@ class Host implements Incarnation {
         const tell: EffectWorld["tell"] = (news) => this.#partitions.loopOf(agent)?.effectTells(call, news);
         return runEffect(known, call, running, { clock, entropy, parkMs: settings.parkMs, tell });
       },
-      started: ({ agent, address, effect }) =>
-        observe({ kind: "effect-started", agent, address, attempt: effect.attempt }),
-      ended: (call, result) => {
-        observe({ kind: "effect-ended", agent: call.agent, address: call.address, isOk: result.ok });
+      started: ({ agent, address, effect: { src, attempt } }) =>
+        observe({ kind: "effect-started", agent, address, src, attempt }),
+      ended: (call, result, thrown) => {
+        const { agent, address, effect } = call;
+        const why = result.ok ? {} : { error: result.error, thrown };
+        observe({ kind: "effect-ended", agent, address, src: effect.src, isOk: result.ok, ...why });
         this.#partitions.loopOf(call.agent)?.effectEnded(call, result);
       },
       failed,

@@ -37,8 +37,32 @@ export type Observed =
       readonly error: ErrorData;
       readonly thrown?: unknown;
     }
-  | { readonly kind: "effect-started"; readonly agent: Address; readonly address: string; readonly attempt: number }
-  | { readonly kind: "effect-ended"; readonly agent: Address; readonly address: string; readonly isOk: boolean }
+  /** `src`: the actor's name in its machine. */
+  | {
+      readonly kind: "effect-started";
+      readonly agent: Address;
+      readonly address: string;
+      readonly src: string;
+      readonly attempt: number;
+    }
+  | {
+      readonly kind: "effect-ended";
+      readonly agent: Address;
+      readonly address: string;
+      readonly src: string;
+      readonly isOk: boolean;
+      /** Of one that failed. */
+      readonly error?: ErrorData;
+      readonly thrown?: unknown;
+    }
+  /** An attempt at a marked call of a durable function, or at the function itself, that is made again. */
+  | {
+      readonly kind: "attempt-failed";
+      readonly agent: Address;
+      readonly name: string;
+      readonly attempt: number;
+      readonly error: ErrorData;
+    }
   | { readonly kind: "committed"; readonly n: number; readonly entries: number; readonly bytes: number }
   | { readonly kind: "released"; readonly agent: Address; readonly seq: number }
   | { readonly kind: "settled"; readonly partition: Partition; readonly cut: number; readonly heads: number }

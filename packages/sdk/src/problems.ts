@@ -39,6 +39,7 @@ function problemText(event: Observed): string | undefined {
     case "activated":
     case "passivated":
     case "logged":
+    case "attempt-failed":
     case "effect-started":
     case "effect-ended":
     case "committed":

@@ -352,6 +352,7 @@ function labelOf(event: Observed): string | undefined {
       return `failed: ${event.error.message}`;
     case "logged":
     case "action-failed":
+    case "attempt-failed":
     case "effect-started":
     case "effect-ended":
     case "released":

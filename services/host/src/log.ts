@@ -6,7 +6,7 @@
  *
  * L1  A line's `msg` is constant; what varies is in fields of its own, named by the words of the design.
  * L2  Events and states of agents are never in it, nor secrets. What an agent's own code says is: the text and stack of
- *     what it throws, and what XState's `log` is given.
+ *     what it throws, and what XState's `log` and a durable function's are given.
  * L3  A storm does not drown the host: of one kind of event, so many lines a second are written and the others counted.
  */
 import { inspect } from "node:util";
@@ -133,12 +133,20 @@ function lineOf(event: Observed): Line {
       return { level: "warn", msg: "an action failed", fields: { agent, action: name, ...errorFields(error, thrown) } };
     }
     case "effect-started": {
-      const { agent, address, attempt } = event;
-      return { level: "debug", msg: "an effect starts", fields: { agent, effect: address, attempt } };
+      const { agent, address, src, attempt } = event;
+      return { level: "debug", msg: "an effect starts", fields: { agent, effect: address, src, attempt } };
     }
     case "effect-ended": {
-      const { agent, address, isOk } = event;
-      return { level: "debug", msg: "an effect has ended", fields: { agent, effect: address, isOk } };
+      const { agent, address, src, isOk, error, thrown } = event;
+      const fields = { agent, effect: address, src, isOk };
+      if (error === undefined) return { level: "debug", msg: "an effect has ended", fields };
+      // Its machine hears of it, and may well do without.
+      return { level: "info", msg: "an effect has failed", fields: { ...fields, ...errorFields(error, thrown) } };
+    }
+    case "attempt-failed": {
+      const { agent, name, attempt, error } = event;
+      const fields = { agent, call: name, attempt, ...errorFields(error) };
+      return { level: "info", msg: "an attempt failed, and is made again", fields };
     }
     case "committed": {
       const { n, entries, bytes } = event;

@@ -51,7 +51,7 @@ test.for([
     'dormouse_messages_refused_total{type="order"} 1',
   ],
   [
-    { kind: "effect-ended", agent: "order/a" as never, address: "x", isOk: false },
+    { kind: "effect-ended", agent: "order/a" as never, address: "x", src: "x", isOk: false },
     'dormouse_effects_ended_total{type="order",outcome="failed"} 1',
   ],
   [{ kind: "quarantined", agent: "order/a" as never, error }, 'dormouse_quarantines_total{type="order"} 1'],

@@ -130,6 +130,7 @@ export class Metrics {
       case "warned":
         this.#warnings.inc();
         break;
+      case "attempt-failed":
       case "caught-up":
       case "handed-over":
       case "logged":

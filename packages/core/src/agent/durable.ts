@@ -109,8 +109,8 @@ export interface DurableContext<TInput = undefined> {
   readonly restart: (input: TInput) => Promise<never>;
   /**
    * Aborted when the agent is cancelled, or nobody wants the function's result any more. When it is cancelled, what the function
-   * waits for ends with an error of kind `closed` (`agent.cancelled`); it may catch that, undo what must be undone, and has
-   * `cancelTimeout` for it.
+   * waits for ends with an error of kind `closed` (`agent.cancelled`), or else the next wait that it begins, unless a call has
+   * failed since or it has found this aborted; it may catch that, undo what must be undone, and has `cancelTimeout` for it.
    */
   readonly signal: AbortSignal;
   /** Of the function, from 1 on: each re-run over its checkpoints is one. */

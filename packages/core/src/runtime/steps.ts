@@ -12,7 +12,7 @@ import { DormouseError } from "../agent/errors.ts";
 import type { App } from "../format/app.ts";
 import { historyStep } from "../format/head.ts";
 import type { Envelope } from "../format/message.ts";
-import type { Origin, StepEntry } from "../format/record.ts";
+import type { CallNote, Origin, StepEntry } from "../format/record.ts";
 import type { Observe } from "../observe.ts";
 import type { Channel } from "../ports/index.ts";
 import type { ResolvedSettings } from "../settings.ts";
@@ -97,8 +97,7 @@ export class Steps {
    * @param origin - What the message decides; `undefined` for one off the shelf, which was decided when it was put there.
    */
   takeMessage(activation: Activation, known: Known, envelope: Envelope, at: number, origin: Origin | undefined): void {
-    const isFirst = activation.state === undefined;
-    if (isFirst && envelope.body.kind === "event" && !parseAddress(envelope.to).key.startsWith("~")) {
+    if (activation.state === undefined && isBeginning(envelope)) {
       // Begun by a plain message, as children never are: two steps, init and then the event, of which only the second decides the message.
       const start = { kind: "start", message: envelope, input: undefined, child: undefined, isImplied: true } as const;
       // Of one off the shelf, in one record with its event: between the two, a crash would lose it.
@@ -186,6 +185,7 @@ export class Steps {
       release();
       letRun(activation, state);
       for (const { label, value } of outcome.logs) observe({ kind: "logged", agent, label, value });
+      if (outcome.cause.kind === "calls") this.#tellOfCalls(agent, outcome.cause.calls, outcome.emitted);
       // What is owed, the next owner of a partition that was given up runs.
       const { isClosed } = entries;
       for (const action of outcome.actions) if (!isClosed || !action.isOwed) runAction(agent, action);
@@ -193,6 +193,20 @@ export class Steps {
       observe({ kind: "released", agent, seq: state.seq });
     };
     entries.addOf(activation, entry, bytes, released, isWithNext);
+  }
+
+  /** What a durable function logged, and what failed in it and is tried again. */
+  #tellOfCalls(agent: Activation["agent"], calls: readonly CallNote[], emitted: Stepped["emitted"]): void {
+    const { observe } = this.#options;
+    const lines = emitted.filter(({ type }) => type === "dormouse.log").values();
+    for (const { what, name = "", attempt = 1, error } of calls) {
+      if (what === "failed" && error !== undefined) observe({ kind: "attempt-failed", agent, name, attempt, error });
+      const line = what === "log" ? lines.next().value : undefined;
+      if (line === undefined) continue;
+      const { message, fields } = line;
+      const [label, value] = fields === undefined ? [undefined, message] : [String(message), fields];
+      observe({ kind: "logged", agent, label, value });
+    }
   }
 
   /** Makes an agent one that is gone. */
@@ -212,4 +226,9 @@ export class Steps {
       letRun(activation, undefined);
     });
   }
+}
+
+/** Whether an agent that is not there begins with the message: a response, as by a misspelt key, answers nothing then. */
+function isBeginning({ to, body, ask }: Envelope): boolean {
+  return body.kind === "event" && ask?.until !== "taken" && !parseAddress(to).key.startsWith("~");
 }

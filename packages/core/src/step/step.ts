@@ -176,7 +176,11 @@ function answerRepeat(state: AgentState, input: StepInput): Outcome | undefined 
 
 function ended(state: AgentState, input: Exclude<StepInput, StartInput>): Outcome {
   if (!("message" in input)) return pass("ended", [], []);
-  if (input.kind === "respond") return refuseToken(input.message, state.seq, "the agent has ended");
+  if (input.kind === "respond") {
+    const { message, secret } = input;
+    if (state.answered?.includes(secret) !== true) return refuseToken(message, state.seq, "the agent has ended");
+    return pass("repeat", answerTo(message, { ok: true, seq: state.seq, value: undefined }), []);
+  }
   return refuse("ended", input.message, state.seq, endedError(input.message.to, state.status));
 }
 

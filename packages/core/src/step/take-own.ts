@@ -101,7 +101,7 @@ export function takeCalls(draft: Draft, address: string, attempt: number, calls:
 /** Why a function is stuck that was not before: who looks for what is wrong with the agent finds it. */
 function newlyStuck(draft: Draft, address: string): ErrorData | undefined {
   const { rest, error } = draft.state.effects[address]?.durable ?? {};
-  if (rest !== "stuck") return undefined;
+  if (rest !== "stuck" || draft.before.state.effects[address]?.durable?.rest === "stuck") return undefined;
   draft.countError();
   return error;
 }

@@ -15,6 +15,8 @@
  *     with its memory.
  * F8  What a marked call does begins when the waits that the function has begun before it are durable: it may hand out their
  *     tokens, and whoever answers at once must find the wait (D6).
+ * F9  A cancel is told by what the function waits for, as an error: what it waits for then, or, until a call of it has failed
+ *     or it has found its signal aborted, the next wait that it begins. What it begins afterwards undoes things.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { checkName, makeAddress } from "../../agent/address.ts";
@@ -80,6 +82,9 @@ class DurableRun implements DurableScope {
   readonly #life = new AbortController();
   /** The function's own signal. */
   readonly #cancel = new AbortController();
+  /** Whether the function's signal is aborted by a cancel, and whether the function knows: F9. */
+  #isCancelled = false;
+  #hasHeard = false;
   /** Lines that earlier runs logged. */
   readonly #logged: number;
   #state: DurableState;
@@ -197,7 +202,7 @@ class DurableRun implements DurableScope {
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     // What is begun after a cancel undoes things, and is not cancelled itself.
-    const isUndoing = this.#isCancelled();
+    const isUndoing = this.#isCancelled;
     const stop = isUndoing ? this.#life.signal : this.#cancel.signal;
     stop.addEventListener("abort", abort, { once: true });
     const runCall: RunCall = {
@@ -210,7 +215,7 @@ class DurableRun implements DurableScope {
     const result = await this.#within(name, retry, abort, () => inScope(plain, () => outcomeOf(() => fn(runCall))));
     stop.removeEventListener("abort", abort);
     if (this.#isOver) return;
-    const isCancelled = !isUndoing && this.#isCancelled();
+    const isCancelled = !isUndoing && this.#isCancelled;
     const told = { place, name, attempt: n, startedAt };
     const delayMs = result.ok || isCancelled ? undefined : delayAfter(retry, n, result.thrown, entropy);
     if (!result.ok && delayMs !== undefined) {
@@ -407,15 +412,13 @@ class DurableRun implements DurableScope {
     this.#turn();
   }
 
-  #isCancelled(): boolean {
-    return this.#cancel.signal.aborted;
-  }
-
   /** Before it is told what the cancel ended, with all calls made that were made before: so in a re-run as well (F4). */
   #hearCancel(): void {
     const { cancelledAt } = this.#state;
-    if (cancelledAt !== undefined && this.#seen >= cancelledAt)
-      this.#cancel.abort(cancelledError(this.#options.call.agent));
+    if (this.#isCancelled || cancelledAt === undefined || this.#seen < cancelledAt) return;
+    this.#isCancelled = true;
+    this.#cancel.abort(cancelledError(this.#options.call.agent));
+    onFound(this.#cancel.signal, () => (this.#hasHeard = true));
   }
 
   #learn(durable: DurableState): void {
@@ -450,6 +453,7 @@ class DurableRun implements DurableScope {
     // Its call is still to be made.
     if (next === undefined || made === undefined) return false;
     this.#hearCancel();
+    if (this.#isCancelled && !next.result.ok) this.#hasHeard = true;
     this.#seen += 1;
     this.#now = next.at;
     this.#made.delete(next.place);
@@ -495,7 +499,9 @@ class DurableRun implements DurableScope {
 
   #tell(news: CallNews): void {
     if (this.#isOver) return;
-    this.#news.push(this.#isCancelled() && isOfWait(news) ? { ...news, isUndoing: true } : news);
+    // An attempt goes with what its call was begun for, and is not made again while it is to end.
+    const isUndoing = news.what === "failed" ? this.#isCancelled : this.#hasHeard;
+    this.#news.push(isUndoing && isOfWait(news) ? { ...news, isUndoing } : news);
     this.#turn();
   }
 
@@ -629,6 +635,19 @@ function delayAfter(retry: ResolvedRetry, attempt: number, thrown: unknown, entr
   } catch {
     return undefined;
   }
+}
+
+/** Calls `found` each time that someone looks at an aborted signal, and so knows. */
+function onFound(signal: AbortSignal, found: () => void): void {
+  const aborted = (): boolean => {
+    found();
+    return true;
+  };
+  const throwIfAborted = (): never => {
+    found();
+    throw signal.reason;
+  };
+  Object.defineProperties(signal, { aborted: { get: aborted }, throwIfAborted: { value: throwIfAborted } });
 }
 
 /** Whether a cancel ends what it tells of, if the function had not heard of that. */

@@ -46,7 +46,8 @@ export interface EffectsOptions {
   /** What a call's code bounds by itself: how many of it run at once on this host. */
   readonly boundOf: (call: EffectCall) => Bound | undefined;
   readonly run: (call: EffectCall, running: EffectRun) => Promise<unknown>;
-  readonly ended: (call: EffectCall, result: EffectResult) => void;
+  /** @param thrown - By one that failed: what its error was made of, which is kept nowhere else. */
+  readonly ended: (call: EffectCall, result: EffectResult, thrown: unknown) => void;
   readonly started: (call: EffectCall) => void;
   /** What no one can go on from: the host ends. */
   readonly failed: (error: unknown) => void;
@@ -294,6 +295,7 @@ export class Effects {
     const { call } = one;
     this.#options.started(call);
     let result: EffectResult;
+    let thrown: unknown;
     try {
       const running: EffectRun = {
         onChange: (told) => {
@@ -304,13 +306,14 @@ export class Effects {
         work: () => this.#work(one),
       };
       result = { ok: true, output: await this.#options.run(call, running) };
-    } catch (thrown) {
-      result = { ok: false, error: encodeError(thrown) };
+    } catch (error) {
+      thrown = error;
+      result = { ok: false, error: encodeError(error) };
     }
     this.#giveBack(one);
     const running = this.#byAgent.get(call.agent);
     // One that was dropped or replaced meanwhile has nothing to say any more (E1).
-    if (running?.get(call.address) === one) this.#options.ended(call, result);
+    if (running?.get(call.address) === one) this.#options.ended(call, result, thrown);
     this.#wakeEndWaiters();
     this.#start();
   }
