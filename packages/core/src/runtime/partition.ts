@@ -109,7 +109,7 @@ export class PartitionLoop implements Committing, Readable {
       ...stages,
       agentWork: this.#agentWork,
       steps: this.#steps,
-      resumeWork: (agent) => this.#underWay.resume(agent),
+      resumeWork: (agent) => this.#resumeWork(agent),
     });
     this.#intake = new Intake({
       ...stages,
@@ -131,6 +131,12 @@ export class PartitionLoop implements Committing, Readable {
     this.armNear();
     for (const agent of this.state.shelf.keys()) this.#shelf.take(agent);
     for (const agent of this.state.busy) this.#underWay.resume(agent);
+  }
+
+  /** Of one that is taken back; timers that came due meanwhile wake it now. */
+  #resumeWork(agent: Address): void {
+    if (this.state.busy.has(agent)) this.#underWay.resume(agent);
+    this.armNear();
   }
 
   /** Reads no more and lets no more out by itself; what is in the open record is still committed. */
@@ -243,8 +249,12 @@ export class PartitionLoop implements Committing, Readable {
     this.#entries.confirmed(to, upTo);
   }
 
-  #loaded({ agent, state }: Activation): void {
+  #loaded({ agent, phase, state, error, waiting }: Activation): void {
     if (state !== undefined) this.#options.observe({ kind: "activated", agent, seq: state.seq });
+    if (phase !== "unreadable" || error === undefined || isOfHost(error)) return;
+    // Also where nobody sent it anything, as at a takeover: else it is in no list, and nobody takes it back (D9). After what
+    // waits for it: a message is what it stumbled over.
+    waiting.push(() => this.setAsideDamaged(agent, error));
   }
 
   // ------------------------------------------------------------------------------------------ what settles and reads ask
@@ -276,13 +286,15 @@ export class PartitionLoop implements Committing, Readable {
 
   /**
    * What the store has of an agent cannot be built on. Memory and the journals keep what its head lacks until that is
-   * mended or the agent removed.
-   *
-   * @throws The error itself when the partition was given up: nothing more can be said of its agents here.
+   * mended or the agent removed. Of one whose partition was given up, its next owner says so (P4).
    */
   setAsideDamaged(agent: Address, error: DormouseError): void {
-    if (this.#entries.isClosed) throw error;
-    this.#shelf.setAsideDamaged(agent, error);
+    if (!this.#entries.isClosed) this.#shelf.setAsideDamaged(agent, error);
+  }
+
+  /** Whether it was given up, durably or not. */
+  get isClosed(): boolean {
+    return this.#entries.isClosed;
   }
 
   /** Takes up the wake-ups that have come near. */
