@@ -458,3 +458,31 @@ test("a partition that stands still to be handed over, and cannot be settled sin
   expect(second.owned()).toBe(partitions);
   expect([await add(one), await add(other)]).toEqual([4, 4]);
 });
+
+test("a message to a missing app is told to a sender that could not be read meanwhile, when it can be read again", async () => {
+  const looking = Promise.withResolvers<void>();
+  let looks = 0;
+  const get = async (): Promise<undefined> => {
+    looks += 1;
+    await looking.promise;
+  };
+  const first = await cluster.host("a", {}, [lost], (ports) => ({
+    ...ports,
+    elsewhere: () => ({ store: { get }, mailbox: ports.mailbox }),
+  }));
+  const client = cluster.client(first);
+  const one = client.agent(lost, "one");
+  await one.send({ type: "send" });
+  await one.waitFor(({ seq }) => seq === 2);
+  await first.incarnation.settle();
+  await first.incarnation.passivateAll();
+  const head = "agents/lost/one/head";
+  const before = cluster.world.objectBytes(head);
+  cluster.world.overwriteObject(head, before?.slice(0, 20));
+  await cluster.until(() => looks > 0);
+  looking.resolve();
+  await cluster.until(() => first.incarnation.status().quarantined === 1);
+  cluster.world.overwriteObject(head, before);
+  await one.resume();
+  expect(await one.waitFor(({ errorCount }) => errorCount > 0)).toMatchObject({ errorCount: 1 });
+});

@@ -212,6 +212,7 @@ export class PartitionLoop implements Committing, Readable {
   /**
    * A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. Not on a
    * host that lacks the sender's code, nor when the partition was given up while it was loaded: the next owner tells (P4).
+   * A sender that cannot be read is told when it can.
    */
   #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<boolean> {
     const { id, from } = envelope;
@@ -220,6 +221,7 @@ export class PartitionLoop implements Committing, Readable {
       // None of its code runs, so it may be in quarantine.
       const known = activation?.state === undefined ? undefined : this.#steps.code(activation);
       if (this.#entries.isClosed || (known instanceof DormouseError && isOfHost(known))) return false;
+      if (activation?.phase === "unreadable") return false;
       const why = `a message to ${to}: id=${id}`;
       this.#options.observe({ kind: "skipped", partition: this.partition, why, error });
       const isTold = known !== undefined && !(known instanceof DormouseError);
