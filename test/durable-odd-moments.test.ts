@@ -17,7 +17,7 @@ test("a machine sends to its function by sendTo, and the function receives it", 
     actors: { answering },
   }).createMachine({
     initial: "asks",
-    output: ({ event }) => (event as unknown as { readonly output: unknown }).output,
+    output: ({ event }: { readonly event: unknown }) => (event as { readonly output: unknown }).output,
     states: {
       asks: {
         invoke: { id: "answering", src: "answering", onDone: "done" },
@@ -209,7 +209,7 @@ test("a child of a type that no host runs waits for a host that does, and its pa
   const ports = new MemoryWorld(realClock).open("host", { clock: realClock, entropy: realEntropy });
   const refused = Promise.withResolvers<string>();
   const observe = (event: Observed): void => {
-    if (event.kind === "refused") refused.resolve(event.error.code);
+    if (event.kind === "refused") refused.resolve(String(event.error.code));
   };
   const first = await startIncarnation({ agents: [boss], ports, observe });
   const ref = makeClient({ app: first.app, ports }).agent(boss, "b1");

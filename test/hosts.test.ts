@@ -413,3 +413,76 @@ test("what is learned of a message to a missing app, after its sender's partitio
   for (const key of keys) await client.agent(lost, key).waitFor(({ errorCount }) => errorCount === 1);
   expect(first.incarnation.status().state).toBe("running");
 });
+
+test("a partition that stands still to be handed over, and cannot be settled since a head is damaged, goes on where it was", async () => {
+  const handing = Promise.withResolvers<string>();
+  const damaged = Promise.withResolvers<void>();
+  let isHanding = false;
+  const first = await cluster.host("a", {}, all, (ports) => ({
+    ...ports,
+    store: {
+      ...ports.store,
+      // The first of the two settles of a hand-over is written; the second one comes when the head is damaged.
+      put: async (name, ...rest) => {
+        if (isHanding && name.startsWith("partitions/")) {
+          handing.resolve(name);
+          await damaged.promise;
+        }
+        return ports.store.put(name, ...rest);
+      },
+    },
+  }));
+  const client = cluster.client(first);
+  await addToAll(client);
+  isHanding = true;
+  const second = await cluster.host("b");
+  const name = await handing.promise;
+  const isThere = (key: string): boolean =>
+    name === `partitions/${partitionOf(makeAddress("counter", key), partitions)}`;
+  const [one = "", other = ""] = Array.from({ length: 64 }, (_, n) => `k${n}`).filter(isThere);
+  const add = (key: string): Promise<number> => client.agent(counter, key).ask({ type: "add", by: 1 });
+  expect([await add(one), await add(other)]).toEqual([2, 2]);
+  const head = `agents/counter/${one}/head`;
+  const before = cluster.world.objectBytes(head);
+  cluster.world.overwriteObject(head, before?.slice(0, 20));
+  damaged.resolve();
+  await cluster.until(() => second.owned() === partitions / 2 - 1);
+  expect(await add(other)).toBe(3);
+  await expect(add(one)).rejects.toMatchObject({ kind: "corrupt" });
+  expect((await client.quarantined()).map(({ agent: address }) => address)).toEqual([`counter/${one}`]);
+  cluster.world.overwriteObject(head, before);
+  await client.agent(counter, one).resume();
+  expect(await add(one)).toBe(3);
+  await first.incarnation.drain();
+  expect(await first.incarnation.ended).toBeUndefined();
+  expect(second.owned()).toBe(partitions);
+  expect([await add(one), await add(other)]).toEqual([4, 4]);
+});
+
+test("a message to a missing app is told to a sender that could not be read meanwhile, when it can be read again", async () => {
+  const looking = Promise.withResolvers<void>();
+  let looks = 0;
+  const get = async (): Promise<undefined> => {
+    looks += 1;
+    await looking.promise;
+  };
+  const first = await cluster.host("a", {}, [lost], (ports) => ({
+    ...ports,
+    elsewhere: () => ({ store: { get }, mailbox: ports.mailbox }),
+  }));
+  const client = cluster.client(first);
+  const one = client.agent(lost, "one");
+  await one.send({ type: "send" });
+  await one.waitFor(({ seq }) => seq === 2);
+  await first.incarnation.settle();
+  await first.incarnation.passivateAll();
+  const head = "agents/lost/one/head";
+  const before = cluster.world.objectBytes(head);
+  cluster.world.overwriteObject(head, before?.slice(0, 20));
+  await cluster.until(() => looks > 0);
+  looking.resolve();
+  await cluster.until(() => first.incarnation.status().quarantined === 1);
+  cluster.world.overwriteObject(head, before);
+  await one.resume();
+  expect(await one.waitFor(({ errorCount }) => errorCount > 0)).toMatchObject({ errorCount: 1 });
+});

@@ -398,6 +398,48 @@ async function checkSetAside(client: Client): Promise<void> {
   expect(set).toEqual([["doc/one", "corrupt"]]);
 }
 
+/** A minute later, by the clock of its host. */
+function later({ clock, ...ports }: Ports): Ports {
+  return { ...ports, clock: { ...clock, now: () => clock.now() + 60_000 } };
+}
+
+describe("an agent that nobody sends anything, and cannot be read when its next owner loads it", () => {
+  let isPaid = false;
+  const pay = fromPromise(async () => (isPaid ? 1 : new Promise<number>(() => undefined)));
+  const waiters = {
+    effect: setup({ actors: { pay } }).createMachine({
+      initial: "waiting",
+      states: { waiting: { invoke: { id: "pay", src: "pay", onDone: "done" } }, done: {} },
+    }),
+    timer: setup({}).createMachine({
+      initial: "waiting",
+      states: { waiting: { after: { 30_000: "done" } }, done: {} },
+    }),
+  };
+
+  test.for(["effect", "timer"] as const)("is set aside; taken back, it goes on with its %s", async (what) => {
+    await using lives = new Lives();
+    isPaid = false;
+    const waiter = agent("waiter", { machine: waiters[what] });
+    const first = await lives.begin([waiter]);
+    await first.agent("waiter", "one").start();
+    await lives.incarnation?.settle();
+    lives.crash();
+    const head = "agents/waiter/one/head";
+    const before = lives.world.objectBytes(head);
+    lives.world.overwriteObject(head, before?.slice(0, 20));
+    // By whose clock the timer is due.
+    const second = await lives.begin([waiter], later);
+    await lives.said("quarantined", "waiter/one");
+    expect((await second.quarantined()).map(({ agent: address }) => address)).toEqual(["waiter/one"]);
+    lives.world.overwriteObject(head, before);
+    isPaid = true;
+    expect(await second.agent("waiter", "one").resume()).toEqual({ wasSetAside: true, isSkipped: false });
+    await second.agent("waiter", "one").waitFor(({ value }) => value === "done");
+    expect(await second.quarantined()).toEqual([]);
+  });
+});
+
 describe("an agent in memory whose head is changed by hand", () => {
   const head = "agents/doc/one/head";
   const damages: { readonly [what: string]: (world: MemoryWorld, older: Uint8Array | undefined) => void } = {

@@ -21,7 +21,7 @@ const { values } = parseArgs({
     from: { type: "string" },
     step: { type: "string", default: "1" },
     duration: { type: "string" },
-    damage: { type: "string", default: "0" },
+    damage: { type: "string" },
     workload: { type: "string" },
     among: { type: "string" },
     trace: { type: "string", default: "80" },
@@ -46,7 +46,7 @@ function optionsOf(seed: number): SimulationOptions {
   return {
     seed,
     stepAgain: stepAgainOf,
-    damagesPerMinute: Number(values.damage),
+    ...(values.damage === undefined ? {} : { damagesPerMinute: Number(values.damage) }),
     ...(values.duration === undefined ? {} : { durationMs: Number(values.duration) }),
     ...(among.length === 0 ? {} : { workloads: (random) => drawWorkloads(random, among) }),
     ...(made.length === 0 ? {} : { workloads: (random) => made.map((make) => make(random)) }),

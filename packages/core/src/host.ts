@@ -241,6 +241,7 @@ class Host implements Incarnation {
       settings,
       observe,
       gone: (loop) => this.#partitions.letGo(loop.partition),
+      takeUpAgain: (partition, end) => this.#keeper.takeUpAgain(partition, end),
       failed,
       passivateAfterMs: (agent) => registry.find(parseAddress(agent).type, [])?.definition.passivateAfterMs ?? 30_000,
     });

@@ -53,7 +53,7 @@ export class Damager {
     this.#scheduler.note(`${name} is damaged at byte ${place}`, undefined);
     const one: Damaged = { name, before, now };
     this.#damaged.add(one);
-    this.#agents.add(name.split("/").slice(1, 3).join("/"));
+    this.#agents.add(agentOf(name));
     const delayMs = random.skewed(10, mendedMsMax);
     this.#scheduler.add({ label: `${name} is mended`, delayMs, run: () => this.#mend(one) });
     return isFlipped ? "object-flipped" : "object-truncated";
@@ -87,4 +87,9 @@ export class Damager {
     if (bytes === undefined || !Buffer.from(bytes).equals(one.now)) return;
     this.#world.overwriteObject(one.name, one.before);
   }
+}
+
+/** Whose object it is: in names of objects some bytes of a key are written `~XX`. */
+function agentOf(name: string): string {
+  return decodeURIComponent(name.split("/").slice(1, 3).join("/").replaceAll("~", "%"));
 }

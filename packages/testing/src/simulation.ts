@@ -82,7 +82,10 @@ export interface SimulationOptions {
   readonly faults?: Pick<FaultSettings, "rates" | "spellsPerMinute">;
   /** How often each comes in a simulated minute. Default: by the seed. */
   readonly worldSpellsPerMinute?: { readonly [spell in WorldSpell]?: number };
-  /** How often an agent's object is damaged in a simulated minute, under whoever reads it next. Default: never. */
+  /**
+   * How often an agent's object is damaged in a simulated minute, under whoever reads it next. Default: by the seed, where
+   * `worldSpellsPerMinute` is too; else never.
+   */
   readonly damagesPerMinute?: number;
   /** Default: by the seed. */
   readonly settings?: Settings;
@@ -435,14 +438,21 @@ class Simulation {
       ...this.#sites().flatMap(({ hosts }) => hosts.living()),
       ...this.#clients.parties(),
     ]);
-    const { damagesPerMinute = 0 } = this.#options;
+    const { damagesPerMinute = this.#drawDamages() } = this.#options;
+    this.#faults.expect("object-flipped", "object-truncated", "damage-found");
     if (damagesPerMinute > 0) {
-      this.#faults.expect("object-flipped", "object-truncated", "damage-found");
       this.#faults.addSpell("object-damaged", damagesPerMinute, (random) => this.#castDamage(random));
     }
     for (const spell of worldSpells) {
       this.#faults.addSpell(spell, worldSpellsPerMinute[spell] ?? 0, (random) => this.#cast(spell, random));
     }
+  }
+
+  /** Seldom: an agent that is set aside does nothing for a while, and what is wrong with others shows all the same. */
+  #drawDamages(): number {
+    if (this.#options.worldSpellsPerMinute !== undefined) return 0;
+    const random = this.#scheduler.randomFor("damages");
+    return random.chance(1 / 3) ? random.pick([1, 2, 4]) : 0;
   }
 
   #cast(spell: WorldSpell, random: Random): boolean {

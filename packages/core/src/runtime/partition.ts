@@ -109,7 +109,7 @@ export class PartitionLoop implements Committing, Readable {
       ...stages,
       agentWork: this.#agentWork,
       steps: this.#steps,
-      resumeWork: (agent) => this.#underWay.resume(agent),
+      resumeWork: (agent) => this.#resumeWork(agent),
     });
     this.#intake = new Intake({
       ...stages,
@@ -136,6 +136,12 @@ export class PartitionLoop implements Committing, Readable {
     this.armNear();
     for (const agent of this.state.shelf.keys()) this.#shelf.take(agent);
     for (const agent of this.state.busy) this.#underWay.resume(agent);
+  }
+
+  /** Of one that is taken back; timers that came due meanwhile wake it now. */
+  #resumeWork(agent: Address): void {
+    if (this.state.busy.has(agent)) this.#underWay.resume(agent);
+    this.armNear();
   }
 
   /** Reads no more and lets no more out by itself; what is in the open record is still committed. */
@@ -211,6 +217,7 @@ export class PartitionLoop implements Committing, Readable {
   /**
    * A message to another app cannot be sent: its sender counts it among its errors, in one record with its end. Not on a
    * host that lacks the sender's code, nor when the partition was given up while it was loaded: the next owner tells (P4).
+   * A sender that cannot be read is told when it can.
    */
   #undelivered({ app, envelope, error }: Lost, drop: (isWithNext: boolean) => void): Promise<boolean> {
     const { id, from } = envelope;
@@ -219,6 +226,7 @@ export class PartitionLoop implements Committing, Readable {
       // None of its code runs, so it may be in quarantine.
       const known = activation?.state === undefined ? undefined : this.#steps.code(activation);
       if (this.#entries.isClosed || (known instanceof DormouseError && isOfHost(known))) return false;
+      if (activation?.phase === "unreadable") return false;
       const why = `a message to ${to}: id=${id}`;
       this.#options.observe({ kind: "skipped", partition: this.partition, why, error });
       const isTold = known !== undefined && !(known instanceof DormouseError);
@@ -248,8 +256,12 @@ export class PartitionLoop implements Committing, Readable {
     this.#entries.confirmed(to, upTo);
   }
 
-  #loaded({ agent, state }: Activation): void {
+  #loaded({ agent, phase, state, error, waiting }: Activation): void {
     if (state !== undefined) this.#options.observe({ kind: "activated", agent, seq: state.seq });
+    if (phase !== "unreadable" || error === undefined || isOfHost(error)) return;
+    // Also where nobody sent it anything, as at a takeover: else it is in no list, and nobody takes it back (D9). After what
+    // waits for it: a message is what it stumbled over.
+    waiting.push(() => this.setAsideDamaged(agent, error));
   }
 
   // ------------------------------------------------------------------------------------------ what settles and reads ask
@@ -281,13 +293,15 @@ export class PartitionLoop implements Committing, Readable {
 
   /**
    * What the store has of an agent cannot be built on. Memory and the journals keep what its head lacks until that is
-   * mended or the agent removed.
-   *
-   * @throws The error itself when the partition was given up: nothing more can be said of its agents here.
+   * mended or the agent removed. Of one whose partition was given up, its next owner says so (P4).
    */
   setAsideDamaged(agent: Address, error: DormouseError): void {
-    if (this.#entries.isClosed) throw error;
-    this.#shelf.setAsideDamaged(agent, error);
+    if (!this.#entries.isClosed) this.#shelf.setAsideDamaged(agent, error);
+  }
+
+  /** Whether it was given up, durably or not. */
+  get isClosed(): boolean {
+    return this.#entries.isClosed;
   }
 
   /** Takes up the wake-ups that have come near. */

@@ -99,6 +99,8 @@ export class Partitions {
   #hold(owned: Owned): Held {
     const { channel, app, world, observe, registry, added } = this.#options;
     const { partition, epoch, state, tails, opening } = owned;
+    // One that stands still.
+    this.#drop(partition);
     const life = new AbortController();
     const loop = new PartitionLoop({
       ...this.#options,
@@ -127,14 +129,18 @@ export class Partitions {
 
   /** A partition is another's, or nobody's, from now on. */
   letGo(partition: Partition): void {
-    const held = this.#held.get(partition);
-    if (held === undefined) return;
-    this.#held.delete(partition);
-    held.life.abort();
-    for (const stop of held.stops) stop();
+    const agents = this.#held.get(partition)?.loop.activations.newest(freedAgentsMax) ?? [];
+    if (!this.#drop(partition)) return;
     const { channel, app, observe } = this.#options;
-    publishFreed(channel, app, { partition, agents: held.loop.activations.newest(freedAgentsMax) });
+    publishFreed(channel, app, { partition, agents });
     observe({ kind: "handed-over", partition });
+  }
+
+  #drop(partition: Partition): boolean {
+    const held = this.#held.get(partition);
+    held?.life.abort();
+    for (const stop of held?.stops ?? []) stop();
+    return this.#held.delete(partition);
   }
 
   /**

@@ -82,9 +82,9 @@ export class Shelf {
     this.#quarantine(agent, encodeError(error), id);
   }
 
-  /** At each settle again, until it is mended: said once. */
+  /** At each load and settle again, until it is mended: said once. */
   setAsideDamaged(agent: Address, error: DormouseError): void {
-    if (!this.#options.entries.state.quarantine.has(agent)) this.#quarantine(agent, encodeError(error), "settle");
+    if (!this.#options.entries.state.quarantine.has(agent)) this.#quarantine(agent, encodeError(error), "stored");
   }
 
   #quarantine(agent: Address, error: ErrorData, messageId: string): void {
@@ -127,7 +127,7 @@ export class Shelf {
   resume(activation: Activation, envelope: Envelope, origin: Origin, command: "resume" | "skip"): void {
     const { entries, activations, steps, resumeWork } = this.#options;
     const { agent } = activation;
-    const { busy, quarantine, shelf } = entries.state;
+    const { quarantine, shelf } = entries.state;
     const why = quarantine.get(agent);
     const [first] = shelf.get(agent) ?? [];
     const wasSetAside = why !== undefined;
@@ -155,7 +155,7 @@ export class Shelf {
     if (wasSetAside) activation.effectsFound = activation.state?.effects ?? {};
     this.take(agent);
     // What its effects said while it was set aside was dropped, as were their attempts at a takeover.
-    if ((wasSetAside || wasUnreadable) && busy.has(agent)) resumeWork(agent);
+    if (wasSetAside || wasUnreadable) resumeWork(agent);
     if (wasStuck) steps.takeLocal(activation, { kind: "unstick", id: envelope.id });
   }
 

@@ -70,6 +70,8 @@ export class UnderWay {
 
   #wake(agent: Address): void {
     this.#options.agentWork.use(agent, (activation) => {
+      // What it has set is not known: it stays armed until it can be read.
+      if (activation.phase === "unreadable") return;
       const now = this.#options.world.clock.now();
       const due = Object.entries(activation.state?.timers ?? {}).filter(([, timer]) => timer.due <= now);
       due.sort(([, a], [, b]) => a.due - b.due || a.generation - b.generation);

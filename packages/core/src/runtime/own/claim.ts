@@ -16,6 +16,7 @@ import type { Etag, Mailbox } from "../../ports/index.ts";
 import { insist, type World, write } from "../insist.ts";
 import type { RecordObjects } from "../journal.ts";
 import { type Opening, openReader } from "../reader.ts";
+import { lostPartition } from "../settle/settle.ts";
 import { recover, type Seals } from "./takeover.ts";
 
 /** A partition that is ours. */
@@ -94,6 +95,30 @@ export async function claim(claimant: Claimant, partition: Partition): Promise<O
     }
     opening.reader.close();
   }
+}
+
+/**
+ * A partition of this incarnation that stands still, since it was to be given up and one of its agents could not be settled:
+ * what the store has of it, to be gone on from under the same epoch.
+ *
+ * @param end - The number after that of the last record that holds anything of it.
+ * @throws DormouseError `sealed` (`partition.lost`): another host owns it now; `corrupt`: what it needs cannot be read.
+ */
+export async function takeUpAgain(
+  { world, mailbox, incarnation, seals, objects }: Claimant,
+  partition: Partition,
+  end: number,
+): Promise<Owned> {
+  const name = partitionKey(partition);
+  const found = await insist(world, () => world.store.get(name));
+  const object = found === undefined ? emptyObject() : decodePartition(found.bytes, name);
+  if (found === undefined || object.owner !== incarnation) throw lostPartition({ partition, epoch: object.epoch });
+  const { epoch, chain } = object;
+  const ended = chain.map((link) => ({ ...link, end: link.end ?? end }));
+  const recovered = await recover(partition, { ...object, chain: ended }, seals, objects);
+  if (recovered === undefined) throw recordMissing(partition);
+  const opening = openReader(world, mailbox, partition, recovered.state.position);
+  return { partition, epoch, etag: found.etag, ...recovered, chain, opening, deaths: 0 };
 }
 
 function recordMissing(partition: Partition): DormouseError {

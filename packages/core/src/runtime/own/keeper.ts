@@ -4,7 +4,7 @@
  * Owns: what is wanted, which claims wait for another host, which hand-over is under way.
  * Leaves to others: who is alive (`Membership`), what is placed where (`placement.ts`), how a claim and a hand-over are
  * made (`claim.ts`, `settle/settler.ts`), what an owned partition does (`partition.ts`).
- * Called by host: `start`, `leave`, `stop`.
+ * Called by host: `start`, `leave`, `stop`; by settler, through it: `takeUpAgain`.
  *
  * W1  What membership says decides when something is tried, never whether it is safe: a claim of a living host's
  *     partition seals that host, and loses nothing (D5).
@@ -25,7 +25,7 @@ import { insist, pause, type World } from "../insist.ts";
 import { type Journal, RecordObjects } from "../journal.ts";
 import { decodeFreed, decodeTakenUp, type FreedNotice, freedSubject, takenUpSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
-import { claim, type Claimant, type Owned } from "./claim.ts";
+import { claim, type Claimant, type Owned, takeUpAgain } from "./claim.ts";
 import type { HostFormats } from "./host-formats.ts";
 import { isOlder, placedOn } from "./placement.ts";
 import { Seals } from "./takeover.ts";
@@ -259,20 +259,25 @@ export class Keeper {
   }
 
   async #claim(partitions: readonly Partition[]): Promise<readonly Owned[]> {
+    const claimant = this.#claimant();
+    const claims = await Promise.all(
+      partitions.map((partition) => this.#orRefused(partition, () => claim(claimant, partition))),
+    );
+    for (const sealed of claimant.seals.incarnations) this.#announceEnd(sealed);
+    return claims.filter((owned) => owned !== undefined);
+  }
+
+  #claimant(): Claimant {
     const { world, mailbox, incarnation, journal } = this.#options;
-    const seals = new Seals(world, incarnation);
-    const claimant: Claimant = {
+    return {
       world,
       mailbox,
       incarnation,
       from: journal.next,
-      seals,
+      seals: new Seals(world, incarnation),
       objects: new RecordObjects(world),
       mayTakeFrom: (owner) => this.#mayTakeFrom(owner),
     };
-    const claims = await Promise.all(partitions.map((partition) => this.#claimOne(claimant, partition)));
-    for (const sealed of seals.incarnations) this.#announceEnd(sealed);
-    return claims.filter((owned) => owned !== undefined);
   }
 
   /**
@@ -283,9 +288,23 @@ export class Keeper {
     this.#options.membership.leave(sealed).catch(() => undefined);
   }
 
-  async #claimOne(claimant: Claimant, partition: Partition): Promise<Owned | undefined> {
+  /**
+   * Goes on with a partition that stands still and could not be given up; one that is leaving leaves it to whoever seals its
+   * journal.
+   *
+   * @param end - The number after that of the last record that holds anything of it.
+   */
+  async takeUpAgain(partition: Partition, end: number): Promise<void> {
+    if (this.#isLeaving) return;
+    const claimant = this.#claimant();
+    const owned = await this.#orRefused(partition, () => takeUpAgain(claimant, partition, end));
+    if (owned !== undefined && !this.#options.world.signal.aborted) this.#options.own([owned], []);
+  }
+
+  /** What the work gives; nothing of a partition that cannot be read. */
+  async #orRefused(partition: Partition, work: () => Promise<Owned | undefined>): Promise<Owned | undefined> {
     try {
-      const owned = await claim(claimant, partition);
+      const owned = await work();
       if (this.#unreadable.delete(partition)) this.#options.forget(partition);
       return owned;
     } catch (error) {

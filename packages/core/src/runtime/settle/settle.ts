@@ -151,10 +151,14 @@ async function writeObject({ world }: Settling, { loop, last, bytes, isLast }: C
   // Given up by a try whose answer was lost, and another's since; or taken from us, as the next record will show. Either
   // way it is no more ours, and nothing of it is in no record.
   if (isLast && found !== undefined && decodePartition(found.bytes, name).epoch > loop.epoch) return found.etag;
-  throw new DormouseError(
+  throw lostPartition(loop);
+}
+
+export function lostPartition({ partition, epoch }: Pick<PartitionLoop, "partition" | "epoch">): DormouseError {
+  return new DormouseError(
     "sealed",
     "partition.lost",
-    `another host owns this partition now: partition=${loop.partition} epoch=${loop.epoch}`,
+    `another host owns this partition now: partition=${partition} epoch=${epoch}`,
   );
 }
 

@@ -37,6 +37,8 @@ export interface SettlerOptions {
   readonly observe: Observe;
   /** A partition was handed over. */
   readonly gone: (loop: PartitionLoop) => void;
+  /** One stands still that could not be: nothing of it is in records from `end` on. */
+  readonly takeUpAgain: (partition: Partition, end: number) => Promise<void>;
   readonly failed: (error: unknown) => void;
   readonly passivateAfterMs: (agent: Address) => number;
 }
@@ -178,8 +180,8 @@ export class Settler {
   }
 
   /**
-   * Gives these partitions up. One of which an agent cannot be read stays: nobody could settle it, and whoever seals this
-   * journal has what is not settled.
+   * Gives these partitions up. One of which an agent cannot be settled stays, and is taken up again if it stands still: whoever
+   * seals this journal has what is not settled.
    */
   handOver(partitions: readonly Partition[]): Promise<void> {
     return this.#alone(() => this.#handOver(partitions));
@@ -197,6 +199,11 @@ export class Settler {
     for (const { loop } of last.settled) {
       this.#partitions.delete(loop.partition);
       this.#options.gone(loop);
+    }
+    // None of its heads is written meanwhile, nor its object: the loop that follows is the only one to build on them.
+    for (const { loop } of still) {
+      if (loop.isClosed && this.#partitions.get(loop.partition)?.loop === loop)
+        await this.#options.takeUpAgain(loop.partition, last.cut + 1);
     }
     await this.#trim(before.settled.flatMap(({ freed }) => freed));
   }
