@@ -446,7 +446,7 @@ test("a partition that stands still to be handed over, and cannot be settled sin
   const before = cluster.world.objectBytes(head);
   cluster.world.overwriteObject(head, before?.slice(0, 20));
   damaged.resolve();
-  await cluster.until(() => second.owned() === partitions / 2 - 1);
+  await cluster.until(() => second.owned() === second.incarnation.status().partitions.wanted - 1);
   expect(await add(other)).toBe(3);
   await expect(add(one)).rejects.toMatchObject({ kind: "corrupt" });
   expect((await client.quarantined()).map(({ agent: address }) => address)).toEqual([`counter/${one}`]);

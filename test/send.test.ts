@@ -2,10 +2,10 @@
 import { setImmediate as oneTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { realClock, realEntropy } from "@dormouse/local";
-import { makeAddress } from "../agent/address.ts";
-import { decodeBatch, type Unnumbered } from "../format/message.ts";
-import type { Acceptance } from "../ports/index.ts";
-import { Publisher } from "./send.ts";
+import { makeAddress } from "@dormouse/core/protocol";
+import { decodeBatch, type Unnumbered } from "../packages/core/src/format/message.ts";
+import type { Acceptance } from "@dormouse/core/ports";
+import { Publisher } from "@dormouse/core/protocol";
 
 test("what is acknowledged after a later message is published again, with all that followed it", async () => {
   const published: (readonly number[])[] = [];
