@@ -6,7 +6,8 @@
  *     Seeds: 100
  *
  * or, of one that the simulator cannot find yet, `Not found: what is missing` in the place of `Seeds`. `Among: trade,bank`
- * says which workloads the runs draw from, of a bug that the others would only hold up.
+ * says which workloads the runs draw from, of a bug that the others would only hold up. `Scenario: a timer` says that the
+ * runs are those of a scenario, in the place of seeds: first whole, then with each of its mishaps.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -26,11 +27,13 @@ export interface Bug extends Patch {
   readonly seedsMax: number | undefined;
   /** The workloads that runs draw from, with commas; empty: all. */
   readonly among: string;
+  /** The scenario whose runs find it, in the place of seeds; empty: none. */
+  readonly scenario: string;
   /** What the simulator lacks to find it. */
   readonly missing: string | undefined;
 }
 
-/** What the first seed that is not clean came to. */
+/** What the first seed, or run of a scenario, that is not clean came to. */
 export interface Finding {
   readonly seed: number;
   readonly invariants: readonly string[];
@@ -66,6 +69,7 @@ function readBug(name: string, file: string): Bug {
     breaks,
     seedsMax: seeds === undefined ? undefined : Number(seeds),
     among: field("Among") ?? "",
+    scenario: field("Scenario") ?? "",
     missing,
   };
 }

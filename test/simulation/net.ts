@@ -39,9 +39,13 @@ async function hunt(bug: Bug, seedsMax: number): Promise<Finding | undefined> {
   }
 }
 
-async function firstViolation(tree: string, seedsMax: number, { name, among }: Bug): Promise<Finding | undefined> {
+async function firstViolation(
+  tree: string,
+  seedsMax: number,
+  { name, among, scenario }: Bug,
+): Promise<Finding | undefined> {
   const program = join(tree, "test/simulation/first-violation.ts");
-  const child = spawn(process.execPath, ["--conditions=@dormouse/source", program, String(seedsMax), among], {
+  const child = spawn(process.execPath, ["--conditions=@dormouse/source", program, String(seedsMax), among, scenario], {
     cwd: tree,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -80,8 +84,12 @@ interface Row {
 }
 
 function rowOf(bug: Bug, seedsMax: number, finding: Finding | undefined): Row {
-  const found = finding === undefined ? "not found | -" : `${finding.invariants.join(", ")} | ${finding.seed}`;
+  const found = finding === undefined ? "not found | -" : `${finding.invariants.join(", ")} | ${placeOf(bug, finding)}`;
   return { name: bug.name, line: `| ${bug.name} | ${bug.text} | ${bug.breaks} | ${found} | ${seedsMax} |` };
+}
+
+function placeOf({ scenario }: Bug, { seed }: Finding): string {
+  return scenario === "" ? String(seed) : `run ${seed} of ${scenario}`;
 }
 
 /** The table with these rows; those of bugs that were not run stay. */

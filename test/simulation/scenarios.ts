@@ -10,6 +10,7 @@ import {
   type Run,
   type Script,
   type Shape,
+  type Stage,
   simulate,
   type Workload,
   workloads,
@@ -24,6 +25,10 @@ export interface Scenario {
   /** How often what was committed is settled. */
   readonly settleMs: number;
   readonly script: Script;
+  /** How long a host is stopped, at every call of the store, in the place of a death at every point. */
+  readonly pauseMs?: number;
+  /** Of its mishaps, every so manieth is tried. Default 1. */
+  readonly stride?: number;
 }
 
 type Say = Omit<Operation, "agent">;
@@ -129,10 +134,62 @@ export const scenarios: readonly Scenario[] = [
       await sleep(2_000);
     },
   },
+  {
+    name: "an agent of many pieces, which are merged",
+    of: ["scribe"],
+    shape: alone,
+    settleMs: 300,
+    stride: 7,
+    script: async (stage) => {
+      await writePage(stage, 24_000);
+      for (let page = 0; page < 8; page += 1) await writePage(stage, 2_100);
+    },
+  },
 ];
 
-/** Runs a scenario; `crashAt`: with the death of a host at that one of its crash points. */
-export function play(scenario: Scenario, crashAt?: number): Promise<Run> {
+/** Scenarios in which a host is stopped past every time-out at each of its calls of the store, and then goes on beside the next owner. */
+export const lateOwners: readonly Scenario[] = [
+  {
+    name: "an owner that comes late to a settle",
+    of: ["counter"],
+    shape: { hosts: 2, partitions: 1 },
+    settleMs: 300,
+    pauseMs: 45_000,
+    script: async ({ workloads: known, perform, sleep }) => {
+      for (let round = 0; round < 4; round += 1) {
+        await perform(on(known, "counter", { verb: "ask", key: "c0", event: { type: "add" } }));
+        await sleep(round < 2 ? 1_000 : 25_000);
+      }
+    },
+  },
+];
+
+/** A scribe writes a page, and has time to settle. */
+async function writePage(
+  { workloads: known, perform, sleep }: Stage,
+  inkBytes: number,
+  ms: number = 1_000,
+): Promise<void> {
+  await perform(on(known, "scribe", { verb: "ask", key: "s0", event: { type: "write", inkBytes } }));
+  await sleep(ms);
+}
+
+/** What happens in a scenario: a host dies at that one of its crash points, or stops at that one of its calls. */
+export interface Mishap {
+  readonly crashAt?: number;
+  readonly pauseAt?: { readonly call: number; readonly ms: number };
+}
+
+/** What is tried in a scenario, by a run of it in which nothing happens. */
+export function mishapsOf({ pauseMs, stride = 1 }: Scenario, { crashPoints, calls }: Run): readonly Mishap[] {
+  const count = Math.ceil((pauseMs === undefined ? crashPoints : calls) / stride);
+  const numbers = Array.from({ length: count }, (_, index) => index * stride);
+  if (pauseMs === undefined) return numbers.map((crashAt) => ({ crashAt }));
+  return numbers.map((call) => ({ pauseAt: { call, ms: pauseMs } }));
+}
+
+/** Runs a scenario. */
+export function play(scenario: Scenario, mishap: Mishap = {}): Promise<Run> {
   const { of, shape, settleMs, script, name } = scenario;
   return simulate({
     seed: name,
@@ -145,6 +202,6 @@ export function play(scenario: Scenario, crashAt?: number): Promise<Run> {
     script,
     traceLinesMax: 0,
     stepAgain: stepAgainOf,
-    ...(crashAt === undefined ? {} : { crashAt }),
+    ...mishap,
   });
 }

@@ -187,6 +187,8 @@ export class Faults {
   readonly #armed: MethodPoint[] = [];
   #crashPointsSeen = 0;
   #crashPointWanted: number | undefined;
+  #callsSeen = 0;
+  #pauseWanted: { readonly call: number; readonly ms: number } | undefined;
   #isOn = true;
 
   constructor(scheduler: Scheduler, settings: FaultSettings = {}) {
@@ -237,6 +239,16 @@ export class Faults {
   /** Ends the caller at its crash point of that number, counted from 0: for trying them all, one run each. */
   crashAt(crashPoint: number): void {
     this.#crashPointWanted = crashPoint;
+  }
+
+  /** How many calls of the store were made so far by parties that pauses may strike. */
+  get callsSeen(): number {
+    return this.#callsSeen;
+  }
+
+  /** Stops the caller for `ms` when it has made the call of the store of that number, counted from 0: what is answered, it hears after. */
+  pauseAt(call: number, ms: number): void {
+    this.#pauseWanted = { call, ms };
   }
 
   /** Lets nothing through from one party or port to another for `ms`. Both ways: twice. */
@@ -298,6 +310,7 @@ export class Faults {
   /** Decides one call. A crash counts when it comes (`countCrash`), everything else here. */
   decideCall(call: Call): CallFate {
     const crash = this.#decideCrash(call);
+    if (call.port === "store" && this.#strikes(call)) this.#countCall(call);
     const outcome = this.#decideOutcome(call);
     const isOrdered = call.port === "mailbox" && (call.operation === "append" || call.operation === "barrier");
     const slow = slowReadOf(call);
@@ -362,6 +375,15 @@ export class Faults {
   #decideCrash(call: Call): CrashPoint | undefined {
     if (!this.#strikes(call)) return undefined;
     return this.#chosenPoint(call) ?? pointsOf(call.operation).find((point) => this.#draws(point, call));
+  }
+
+  #countCall({ party }: Call): void {
+    const { call, ms = 0 } = this.#pauseWanted ?? {};
+    if (call === this.#callsSeen) {
+      this.count("pause");
+      this.#scheduler.pause(party, ms);
+    }
+    this.#callsSeen += 1;
   }
 
   #strikes({ party }: Call): boolean {

@@ -33,6 +33,8 @@ export interface Player {
 const repeatsMax = 3;
 const readMsMax = 10_000;
 const settledMsMax = 20_000;
+/** Of the auditor: longer than any host stands still. */
+const readTriesMax = 4;
 /** Of answered asks, those after which the client reads the agent at once. */
 const readShare = 0.15;
 /** How many clients believe that the app has one partition: what they send goes on to its own (DESIGN.md section 4). */
@@ -250,7 +252,7 @@ export class Auditor {
         await this.#resumeAll(this.#client);
         const contexts = new Map<string, unknown>();
         for (const address of addresses) {
-          const state = await this.#read(this.#client, address);
+          const state = await this.#readAtLast(this.#client, address);
           if (state === "unreadable") continue;
           if (state !== undefined) contexts.set(address, state.context);
           tell(address, bookOf(state));
@@ -273,6 +275,18 @@ export class Auditor {
     } catch (error) {
       scheduler.note(`cannot resume: ${String(error)}`, party);
     }
+  }
+
+  /** Also of an owner that stands still when faults stop: what is not read would seem not to be there. */
+  async #readAtLast(
+    client: Client,
+    address: string,
+  ): Promise<{ readonly context: unknown } | undefined | "unreadable"> {
+    for (let left = readTriesMax; left > 1; left -= 1) {
+      const state = await this.#read(client, address);
+      if (state !== "unreadable") return state;
+    }
+    return this.#read(client, address);
   }
 
   async #read(client: Client, address: string): Promise<{ readonly context: unknown } | undefined | "unreadable"> {

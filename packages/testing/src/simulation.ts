@@ -107,6 +107,8 @@ export interface SimulationOptions {
   readonly shape?: Shape;
   /** Ends a host at its crash point of that number, counted from 0. */
   readonly crashAt?: number;
+  /** Stops a host at the call of the store of that number, counted from 0, for so many milliseconds. */
+  readonly pauseAt?: { readonly call: number; readonly ms: number };
 }
 
 /** How large a world is. */
@@ -144,6 +146,8 @@ export interface Run {
   readonly crashes: { readonly [point: string]: number };
   /** How many crash points hosts passed, up to the end of the faults. */
   readonly crashPoints: number;
+  /** How many calls of the store hosts made, up to the end of the faults. */
+  readonly calls: number;
   /** What checkers counted. */
   readonly figures: { readonly [figure: string]: number };
   readonly violations: readonly Violation[];
@@ -211,6 +215,7 @@ class Simulation {
   #haveClientsEnded = false;
   #eventsOfFaults = 0;
   #crashPoints = 0;
+  #calls = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -226,6 +231,7 @@ class Simulation {
     this.#faults.expect("store-refused", "host-restarted", "type-missing", "app-late", "app-missing");
     this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
     if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
+    if (options.pauseAt !== undefined) this.#faults.pauseAt(options.pauseAt.call, options.pauseAt.ms);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");
@@ -343,6 +349,7 @@ class Simulation {
     });
     this.#eventsOfFaults = this.#scheduler.eventsRun;
     this.#crashPoints = this.#faults.crashPointsSeen;
+    this.#calls = this.#faults.callsSeen;
   }
 
   /** Calm, and the verdict. */
@@ -379,6 +386,7 @@ class Simulation {
       coverage: this.#faults.coverage(),
       crashes: this.#faults.crashes(),
       crashPoints: this.#crashPoints,
+      calls: this.#calls,
       figures: Object.assign({}, ...this.#checkers.map((checker) => checker.report?.() ?? {})),
       violations,
       trace: scheduler.trace(),
