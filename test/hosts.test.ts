@@ -8,7 +8,7 @@ import { crc32 } from "node:zlib";
 import { agent, type AnyAgentDefinition, type Incarnation, ref, type Settings, startIncarnation } from "@dormouse/core";
 import { setImmediate as oneTurn } from "node:timers/promises";
 import { type Client, makeClient } from "@dormouse/client";
-import { makeAddress, partitionOf } from "@dormouse/core/protocol";
+import { makeAddress, partitionOf, readOwners } from "@dormouse/core/protocol";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import type { Ports } from "@dormouse/core/ports";
 import { afterEach, expect, test } from "vitest";
@@ -143,6 +143,64 @@ test("a host that hands a partition on before it has read it is ready all the sa
   const one = await first;
   await cluster.until(() => one.incarnation.status().isReady);
   expect(one.owned() + second.owned()).toBe(partitions);
+});
+
+test("what a host sent before it handed a partition on, and is acknowledged after, it does not send again", async () => {
+  const relay = agent("relay", {
+    machine: setup({ types: {} as { events: { type: "send" } } }).createMachine({
+      on: { send: { actions: sendTo(ref(counter, "sum"), { type: "add", by: 1 }) } },
+    }),
+  });
+  const keys = Array.from({ length: 16 }, (_, n) => `k${n}!`);
+  const mayArrive = Promise.withResolvers<void>();
+  const sent: string[] = [];
+  let arrived = 0;
+  const repeatMs = 54_321;
+  const repeats = new Set<() => void>();
+  const first = await cluster.host("a", { outboxRepeatMs: repeatMs }, [counter, relay], (ports) => {
+    const { mailbox, clock } = ports;
+    const schedule: Ports["clock"]["schedule"] = (delayMs, call) => {
+      if (delayMs !== repeatMs) return clock.schedule(delayMs, call);
+      repeats.add(call);
+      return () => void repeats.delete(call);
+    };
+    const slow: Ports["mailbox"] = {
+      create: (count) => mailbox.create(count),
+      append: async (partition, bytes) => {
+        const from = keys.filter((key) => Buffer.from(bytes).includes(makeAddress("relay", key)));
+        sent.push(...from);
+        await mayArrive.promise;
+        const place = await mailbox.append(partition, bytes);
+        arrived += from.length;
+        return place;
+      },
+      barrier: (partition, bytes) => mailbox.barrier(partition, bytes),
+      read: (partition, from) => mailbox.read(partition, from),
+      trim: (partition, below) => mailbox.trim(partition, below),
+    };
+    return { ...ports, mailbox: slow, clock: { ...clock, schedule } };
+  });
+  const client = cluster.client(first);
+  for (const key of keys) await client.agent(relay, key).send({ type: "send" });
+  await cluster.until(() => new Set(sent).size === keys.length);
+  const second = await cluster.host("b", {}, [counter, relay]);
+  await cluster.until(() => second.owned() > 0 && first.owned() + second.owned() === partitions);
+  mayArrive.resolve();
+  await cluster.until(() => arrived === sent.length);
+  await oneTurn();
+  sent.length = 0;
+  for (const repeat of repeats) repeat();
+  await oneTurn();
+  const { store } = cluster.world.open("reader", { clock: realClock, entropy: realEntropy });
+  const { signal } = new AbortController();
+  const owners = await readOwners(
+    { store, clock: realClock, entropy: realEntropy, signal, patience: { ms: 1_000 } },
+    partitions,
+  );
+  const isFirsts = (key: string): boolean =>
+    owners[partitionOf(makeAddress("relay", key), partitions)]?.owner === first.incarnation.id;
+  expect(keys.filter((key) => !isFirsts(key)).length).toBeGreaterThan(0);
+  expect(sent.filter((key) => !isFirsts(key))).toEqual([]);
 });
 
 test("a host that was sealed is known to be over, also to one that starts later and never heard of it", async () => {

@@ -48,6 +48,7 @@ export class Outbox {
   readonly #lanes = new Map<LaneKey, Lane>();
   /** By receiving partition, the highest number that is durable: what is above it is in the open record (X1). */
   readonly #durable = new Map<LaneKey, number>();
+  #isStopped = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -68,7 +69,9 @@ export class Outbox {
     }
   }
 
+  /** Publishes nothing again: the next owner does. */
   stop(): void {
+    this.#isStopped = true;
     for (const lane of this.#lanes.values()) lane.cancelRepeat?.();
   }
 
@@ -103,7 +106,8 @@ export class Outbox {
 
   /** What is acknowledged is confirmed soon by the receiver; if not, its notice or the message itself was lost. */
   #watch(lane: Lane): void {
-    if (lane.cancelRepeat !== undefined || lane.publisher.size > 0) return;
+    // An acknowledgement may come when its partition is another's.
+    if (this.#isStopped || lane.cancelRepeat !== undefined || lane.publisher.size > 0) return;
     const delayMs = this.#options.repeatMs * 2 ** Math.min(lane.repeats, repeatsMax);
     lane.cancelRepeat = this.#options.world.clock.schedule(delayMs, () => {
       lane.cancelRepeat = undefined;
