@@ -167,6 +167,37 @@ test("what a stream takes after its tail was lost behind a new owner's barrier i
   await expect.poll(async () => (await acme.read())?.context).toEqual({ count: 42 });
 });
 
+test("a message that was given the place of the one before it, whose tail was lost, is sent again", async () => {
+  const world = new MemoryWorld(realClock);
+  const first = await start(world, "host-1");
+  const own = world.open("client", { clock: realClock, entropy: realEntropy });
+  const [isFirstLost, isSecondThere] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isCounting = false;
+  let appended = 0;
+  const append: Ports["mailbox"]["append"] = async (partition, bytes) => {
+    if (isCounting) appended += 1;
+    const n = appended;
+    const place = await own.mailbox.append(partition, bytes);
+    if (n === 1) {
+      world.loseTail(partition, 1);
+      isFirstLost.resolve();
+      await isSecondThere.promise;
+    }
+    if (n === 2) isSecondThere.resolve();
+    return place;
+  };
+  const ports = { ...own, mailbox: { ...own.mailbox, append } };
+  const acme = makeClient({ app: first.incarnation.app, ports }).agent(counter, "acme");
+  expect(await acme.ask({ type: "add", by: 1 })).toBe(1);
+  first.crash();
+  isCounting = true;
+  const lost = acme.send({ type: "add", by: 1_000 });
+  await isFirstLost.promise;
+  await Promise.all([lost, acme.send({ type: "add", by: 41 })]);
+  const second = await start(world, "host-2");
+  await expect.poll(async () => (await second.client.agent(counter, "acme").read())?.context).toEqual({ count: 42 });
+});
+
 test("a command whose answer was lost is not done again to who lives under the key by then", async () => {
   const world = new MemoryWorld(realClock);
   const { client } = await start(world, "host");

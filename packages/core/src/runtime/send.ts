@@ -6,7 +6,7 @@
  * Called by client and outbox: `push`. Calls `Mailbox.append`.
  *
  * S1  Envelopes of one tick go as one mailbox message, bounded in number and bytes.
- * S2  Sends resolve in order. After one that failed, or whose place is lower than that of the one before, what is in
+ * S2  Sends resolve in order. After one that failed, or whose place is not above that of the one before, what is in
  *     flight is awaited and everything from there on is published again: receivers take numbers in order and skip an
  *     early one, so nothing is lost and nothing is taken twice (DESIGN.md section 4). So it is with an acknowledgement that
  *     comes after that of a later message: it tells of the stream as it was, and its tail may have been lost since.
@@ -162,7 +162,7 @@ export class Publisher {
     while (!this.#isRewinding) {
       const flight = this.#flights[0];
       if (flight?.result === undefined) break;
-      if (flight.result instanceof DormouseError || flight.result.sequence < this.#lastPlace) {
+      if (flight.result instanceof DormouseError || flight.result.sequence <= this.#lastPlace) {
         this.#isRewinding = true;
         this.#failures += 1;
         break;
