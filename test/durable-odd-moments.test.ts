@@ -3,11 +3,11 @@
  * Method: one situation per test, on a world in memory; records are counted in its store.
  */
 import { type Client, makeClient } from "@dormouse/client";
-import { type Incarnation, startIncarnation } from "@dormouse/core";
+import { type DormouseError, type Incarnation, startIncarnation } from "@dormouse/core";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { agent, type AnyAgentDefinition, checkpoint, durable, type DurableContext, type Observed } from "@dormouse/sdk";
 import { testRuntime } from "@dormouse/testing";
-import { sendTo, setup } from "xstate";
+import { assign, sendTo, setup } from "xstate";
 import { expect, test } from "vitest";
 
 test("a machine sends to its function by sendTo, and the function receives it", async () => {
@@ -239,6 +239,54 @@ test("a key that is removed and begun anew while its function runs gets nothing 
   gates[0]?.resolve("of the first life");
   gates[1]?.resolve("of the second life");
   await expect(ref.result()).resolves.toBe("of the second life");
+});
+
+/** What an attempt is refused with. */
+async function refusal(called: Promise<unknown>): Promise<unknown> {
+  return called.then(
+    () => undefined,
+    (error: DormouseError) => error.code,
+  );
+}
+
+test.each(["before", "after"] as const)(
+  "a response that comes %s a terminate leaves an agent that has ended, and is answered",
+  async (order) => {
+    const asking = agent("asking", { run: durable(async ({ receive }) => receive("answer")) });
+    await using runtime = await testRuntime({ agents: [asking] });
+    const ref = runtime.client.agent(asking, "a1");
+    await ref.start();
+    await runtime.quiesce();
+    const token = (await ref.read())?.waits[0]?.token ?? "";
+    const respond = (): Promise<unknown> => refusal(runtime.client.respond(token, 1));
+    const terminate = (): Promise<unknown> => refusal(ref.terminate());
+    const calls = order === "before" ? [respond(), terminate()] : [terminate(), respond()];
+    expect(await Promise.all(calls)).toEqual(
+      order === "before" ? [undefined, "agent.ended"] : [undefined, "token.unknown"],
+    );
+    expect((await ref.read())?.status).toBe(order === "before" ? "done" : "stopped");
+  },
+);
+
+const tally = agent("tally", {
+  machine: setup({ types: {} as { context: { count: number }; events: { type: "add" } } }).createMachine({
+    context: { count: 0 },
+    on: { add: { actions: assign({ count: ({ context }) => context.count + 1 }) } },
+  }),
+});
+
+test("an event that is taken back when it is due is taken or taken back, never both", async () => {
+  await using runtime = await testRuntime({ agents: [tally] });
+  const ref = runtime.client.agent(tally, "c1");
+  const ids = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => ref.send({ type: "add" }, { delay: 1_000 + (n % 3) })),
+  );
+  await runtime.quiesce();
+  const advanced = runtime.advance(1_001);
+  const back = await Promise.all(ids.map((id) => ref.unsend(id)));
+  await advanced;
+  await runtime.advance("1h");
+  expect((await ref.read())?.context.count).toBe(back.filter((is) => !is).length);
 });
 
 test("a supervisor of a thousand children that is ended ends them all", async () => {

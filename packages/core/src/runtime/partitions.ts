@@ -66,7 +66,7 @@ export class Partitions {
   own(claims: readonly Owned[], agents: readonly Address[]): void {
     const all = claims.map((owned) => this.#hold(owned));
     for (const { loop } of all) {
-      for (const agent of agents) if (this.#isOf(agent, loop.partition)) loop.activate(agent);
+      for (const agent of agents.slice(0, freedAgentsMax)) if (this.#isOf(agent, loop.partition)) loop.activate(agent);
     }
     for (const held of all) {
       const catchingUp = this.#catchUp(held);
