@@ -250,6 +250,17 @@ interface StreamRecord {
   readonly lastAt: number;
 }
 
+/** Of all folders of this process. */
+const writesUnderWay = new Set<Promise<unknown>>();
+
+/**
+ * A process that ends by `process.exit` waits for lmdb's thread, which waits for this one to give it its changes: for ever. So it
+ * ends as by `kill -9`, which no folder minds.
+ */
+process.on("exit", () => {
+  if (writesUnderWay.size > 0) process.kill(process.pid, "SIGKILL");
+});
+
 class LmdbFolder implements LocalFolder {
   readonly path: string;
   readonly mailbox: Mailbox;
@@ -517,6 +528,7 @@ class LmdbFolder implements LocalFolder {
       return change();
     });
     this.#writing.add(writing);
+    writesUnderWay.add(writing);
     try {
       return await writing;
     } catch (error) {
@@ -525,6 +537,7 @@ class LmdbFolder implements LocalFolder {
       throw folderError(this.path, await commitCause(error));
     } finally {
       this.#writing.delete(writing);
+      writesUnderWay.delete(writing);
     }
   }
 

@@ -2,7 +2,7 @@
  * `dormouse-host`: one host in a process of its own, from its configuration to its exit code.
  *
  * Exit codes: 0 drained; 1 failed, so a supervisor starts it again; 2 what it was given cannot be right (errors of kind
- * `invalid`), so no start would help; 128 and the signal's number: told to end a second time.
+ * `invalid`), so no start would help; 128 and the signal's number: told to end a second time (or by SIGKILL, if it was in the middle of a write to a folder).
  */
 import { readFileSync } from "node:fs";
 import { constants, hostname } from "node:os";
