@@ -45,6 +45,7 @@ import {
   storeCorrupt,
   storeVersion,
 } from "./errors.ts";
+import { writeBegan, writeEnded } from "./exit.ts";
 import { PullReader } from "./reader.ts";
 
 /** What a folder is opened with. */
@@ -249,17 +250,6 @@ interface StreamRecord {
   readonly lastSequence: number;
   readonly lastAt: number;
 }
-
-/** Of all folders of this process. */
-const writesUnderWay = new Set<Promise<unknown>>();
-
-/**
- * A process that ends by `process.exit` waits for lmdb's thread, which waits for this one to give it its changes: for ever. So it
- * ends as by `kill -9`, which no folder minds.
- */
-process.on("exit", () => {
-  if (writesUnderWay.size > 0) process.kill(process.pid, "SIGKILL");
-});
 
 class LmdbFolder implements LocalFolder {
   readonly path: string;
@@ -528,7 +518,7 @@ class LmdbFolder implements LocalFolder {
       return change();
     });
     this.#writing.add(writing);
-    writesUnderWay.add(writing);
+    writeBegan(writing);
     try {
       return await writing;
     } catch (error) {
@@ -537,7 +527,7 @@ class LmdbFolder implements LocalFolder {
       throw folderError(this.path, await commitCause(error));
     } finally {
       this.#writing.delete(writing);
-      writesUnderWay.delete(writing);
+      writeEnded(writing);
     }
   }
 

@@ -51,8 +51,12 @@ function fittingAnswer(asker: string, body: Body): Body {
   return { ...body, answer: { ok: false, seq: body.answer.seq, error } };
 }
 
-/** Refuses an event that no mailbox would take; measured only when by its length it may be too large. */
-export function checkEventBytes(agent: Address, event: unknown, what: "event" | "input" | "output" | "snapshot"): void {
+/**
+ * Refuses an event that no mailbox would take; measured only when by its length it may be too large.
+ *
+ * @param agent - For the error: whose it is.
+ */
+export function checkEventBytes(agent: string, event: unknown, what: "event" | "input" | "output" | "snapshot"): void {
   if (measuredDiff(undefined, event).bytes * textBytesMax <= mailboxBytesMax) return;
   const bytes = encodeValue(event).length;
   if (bytes <= mailboxBytesMax) return;

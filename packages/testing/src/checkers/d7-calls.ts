@@ -9,7 +9,8 @@
  */
 import { toldSuffix } from "../workloads/permit.ts";
 import type { Checker, Observation, Violation } from "./checker.ts";
-import { journalKindOf, readRecord } from "./stored.ts";
+import { Journals } from "./journals.ts";
+import { readRecord } from "./stored.ts";
 
 interface Note {
   readonly what: string;
@@ -24,13 +25,11 @@ export class CallsChecker implements Checker {
   /** By key: where the end of a call is recorded. */
   readonly #ended = new Map<string, string>();
   readonly #told = new Set<string>();
-  readonly #incarnations = new Map<string, string>();
-  readonly #sealed = new Set<string>();
-  readonly #read = new Set<string>();
+  readonly #journals = new Journals();
   #count = 0;
 
   observe(observation: Observation): void {
-    if (observation.type === "stored") this.#store(observation);
+    if (observation.type === "stored" && this.#journals.isNewRecord(observation)) this.#store(observation);
     if (observation.type === "effect-began") this.#begin(observation);
   }
 
@@ -42,15 +41,7 @@ export class CallsChecker implements Checker {
     return { "calls recorded": this.#count };
   }
 
-  #store({ party, name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
-    const [room = "", incarnation = ""] = name.split("/");
-    if (room === "probe") this.#incarnations.set(party, incarnation);
-    if (room !== "journal") return;
-    const kind = journalKindOf(bytes);
-    if (kind === "seal") this.#sealed.add(incarnation);
-    // One that lands late on its own name, when that is deleted, says nothing new.
-    if (kind !== "record" || this.#read.has(name)) return;
-    this.#read.add(name);
+  #store({ name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
     for (const { entries } of readRecord(bytes).parts) {
       for (const { cause } of entries) {
         const {
@@ -84,8 +75,7 @@ export class CallsChecker implements Checker {
       if (!this.#ended.has(key)) this.#broken(`${party} tells what ${effect} came to, which is not recorded`, atMs);
       return;
     }
-    const incarnation = this.#incarnations.get(party);
-    if (incarnation !== undefined && this.#sealed.has(incarnation)) return;
+    if (this.#journals.isSealed(party)) return;
     const record = this.#ended.get(idempotencyKey);
     if (record !== undefined) this.#broken(`${party} does ${effect} again, whose end is in ${record}`, atMs);
     else if (this.#told.has(idempotencyKey)) this.#broken(`${party} does ${effect} again, which was told`, atMs);

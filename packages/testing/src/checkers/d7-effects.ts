@@ -8,7 +8,8 @@
  * only the key can tell (D6).
  */
 import type { Checker, Observation, Violation } from "./checker.ts";
-import { journalKindOf, readRecord } from "./stored.ts";
+import { Journals } from "./journals.ts";
+import { readRecord } from "./stored.ts";
 
 interface Running {
   readonly attempt: number;
@@ -23,13 +24,12 @@ export class EffectsChecker implements Checker {
   /** By idempotency key: the record that holds the result. */
   readonly #recorded = new Map<string, string>();
   readonly #running = new Map<string, Running>();
-  readonly #incarnations = new Map<string, string>();
-  readonly #sealed = new Set<string>();
+  readonly #journals = new Journals();
 
   observe(observation: Observation): void {
     switch (observation.type) {
       case "stored":
-        this.#store(observation);
+        if (this.#journals.isNewRecord(observation)) this.#store(observation);
         return;
       case "effect-began":
         this.#begin(observation);
@@ -58,19 +58,11 @@ export class EffectsChecker implements Checker {
     return this.#violations;
   }
 
-  #store({ party, name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
-    const [room = "", incarnation = ""] = name.split("/");
-    // An incarnation probes the store before all else, under its own name.
-    if (room === "probe") this.#incarnations.set(party, incarnation);
-    if (room !== "journal") return;
-    const kind = journalKindOf(bytes);
-    if (kind === "seal") this.#sealed.add(incarnation);
-    if (kind !== "record") return;
+  #store({ name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
     for (const { entries } of readRecord(bytes).parts) {
       for (const { cause } of entries) {
         if (cause?.kind !== "effect" || cause.address === undefined) continue;
         const before = this.#recorded.get(cause.address);
-        // A record that lands late on its own name, when that is deleted, says nothing new.
         if (before !== undefined && before !== name) {
           this.#broken("D7", `two results of ${cause.address} are recorded, in ${before} and ${name}`, atMs);
         }
@@ -94,10 +86,9 @@ export class EffectsChecker implements Checker {
     this.#effectOf.set(idempotencyKey, owner);
     if (key !== idempotencyKey) this.#broken("D6", `${name} runs under ${idempotencyKey}, and ran under ${key}`, atMs);
     if (owner !== name) this.#broken("D6", `${idempotencyKey} is given to ${name}, and was to ${owner}`, atMs);
-    const incarnation = this.#incarnations.get(party);
-    const isSealed = incarnation !== undefined && this.#sealed.has(incarnation);
+    const incarnation = this.#journals.incarnationOf(party);
     const record = this.#recorded.get(idempotencyKey);
-    if (record !== undefined && !isSealed) {
+    if (record !== undefined && !this.#journals.isSealed(party)) {
       this.#broken("D7", `${party} runs ${name} again, whose result is in ${record}`, atMs);
     }
     const run = `${party} ${idempotencyKey}`;

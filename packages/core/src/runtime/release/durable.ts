@@ -36,17 +36,18 @@ import {
 import { dateMsMax, type Duration, parseDuration } from "../../agent/duration.ts";
 import { assert } from "../../agent/assert.ts";
 import { decodeError, DormouseError, encodeError } from "../../agent/errors.ts";
-import { eventBytesMax } from "../../agent/limits.ts";
 import { checkOptions, optionError } from "../../agent/options.ts";
 import { attemptTimeout, type ResolvedRetry, resolveRetry, retryDelay } from "../../agent/retry.ts";
 import type { EventData } from "../../agent/way-out.ts";
 import { checkData } from "../../format/codec/data.ts";
-import { decodeValue, encodeValue } from "../../format/codec/msgpack.ts";
+import { encodeValue } from "../../format/codec/msgpack.ts";
 import type { Clock, Entropy } from "../../ports/index.ts";
 import { Draw, sha256, toHex } from "../../step/context.ts";
 import { type CallNews, cancelledError, tokenOf, type WaitNews } from "../../step/durable.ts";
 import { asDurable } from "../../step/input.ts";
+import { checkEventBytes } from "../../step/send.ts";
 import type { CallKind, Checkpoint, DurableState, Effect, EffectResult, OpenCall } from "../../step/state.ts";
+import { checkedBy, checkEvent, checkSchema, copyOf, dateMsOf, inputOf, jsonSchemaOf, usageOf } from "./call-values.ts";
 import type { EffectCall, EffectRun } from "./effect.ts";
 
 export interface DurableRunOptions {
@@ -338,7 +339,7 @@ class DurableRun implements DurableScope {
     const type = typeof definition === "string" ? definition : definition.type;
     checkName("type", type);
     checkData(input, { what: "input", code: "input.not-data", of: this.#options.call.agent });
-    checkFits(type, input);
+    checkEventBytes(this.#options.call.agent, input, "input");
     const begin = (place: number) => (): void => this.#tell({ what: "spawn", place, type, input: copyOf(input) });
     return this.#make("spawn", type, (place) => ({ begin: begin(place) })).answered;
   }
@@ -607,8 +608,6 @@ type Result = { readonly ok: true; readonly value: unknown } | { readonly ok: fa
 const checkpointCodes = { notData: "checkpoint.not-data", tooLarge: "checkpoint.too-large" };
 const askTimeoutDefault: Duration = "30s";
 const questionCharactersMax = 4_096;
-/** What of an input the history keeps. */
-const inputBytesMax = 16_384;
 
 async function outcomeOf(work: () => unknown): Promise<Result> {
   try {
@@ -673,28 +672,8 @@ function letOutBytes(news: CallNews): number {
 const stepBytesMax = 4_194_304;
 const stepNewsMax = 256;
 
-function dateMsOf(date: unknown): number {
-  if (typeof date === "number" || isDate(date)) return Number(date);
-  throw optionError("a sleep ends at a date, or so many milliseconds since 1970", date);
-}
-
-function isDate(value: unknown): boolean {
-  return Object.prototype.toString.call(value) === "[object Date]";
-}
-
-function checkSchema(schema: StandardSchemaV1 | undefined): void {
-  if (schema === undefined) return;
-  const standard = (schema as Partial<StandardSchemaV1> | null)?.["~standard"];
-  if (typeof standard?.validate !== "function") throw optionError("a schema is one of Standard Schema", schema);
-}
-
 function never(): Promise<never> {
   return new Promise(() => undefined);
-}
-
-/** Its own: whoever gets it may change it, and the record must not. */
-function copyOf(value: unknown): unknown {
-  return typeof value === "object" && value !== null ? decodeValue(encodeValue(value)) : value;
 }
 
 function addressOf(definition: AnyAgentDefinition | string, key: string): string {
@@ -708,107 +687,6 @@ function checkOutside(call: string): void {
     "invalid",
     "durable.nested",
     `${call}() is called inside a marked call, whose result is recorded as one; call it in the durable function itself`,
-  );
-}
-
-function checkEvent(to: string, event: EventData): void {
-  if (typeof (event as EventData | null | undefined)?.type !== "string")
-    throw optionError("an event has a type", event);
-  checkData(event, { what: "event", code: "event.not-data", of: to });
-  // It is the call's name, and must come back from the store as it was.
-  if (!event.type.isWellFormed()) throw optionError("an event's type is well-formed Unicode", event.type);
-  checkFits(to, event);
-}
-
-/** Refuses what no mailbox would take. */
-function checkFits(to: string, value: unknown): void {
-  const bytes = encodeValue(value).length;
-  if (bytes <= eventBytesMax - envelopeBytesMax) return;
-  throw new DormouseError(
-    "invalid",
-    "event.too-large",
-    `what goes to another agent must fit ${eventBytesMax} bytes with its envelope; send a reference to what is large: agent=${to} bytes=${bytes}`,
-  );
-}
-
-const envelopeBytesMax = 4_096;
-
-/** As far as it can be kept and is of use to a reader. */
-function inputOf(input: unknown): { readonly input?: unknown } {
-  try {
-    checkData(input, { what: "input", code: "input.not-data" });
-    if (input === undefined || encodeValue(input).length > inputBytesMax) return {};
-    return { input: copyOf(input) };
-  } catch {
-    return {};
-  }
-}
-
-/** Tokens and cost, where the result tells them as model calls do. */
-function usageOf(result: EffectResult, tell: RunOptions<never>["usage"] = ownUsage): { readonly usage?: unknown } {
-  if (!result.ok) return {};
-  try {
-    const usage = tell(copyOf(result.output) as never);
-    if (typeof usage !== "object" || usage === null) return {};
-    const { input: kept } = inputOf(usage);
-    return kept === undefined ? {} : { usage: kept };
-  } catch {
-    // The call has ended as it has, whatever is told of it.
-    return {};
-  }
-}
-
-function ownUsage(output: unknown): unknown {
-  return typeof output === "object" && output !== null ? (output as { readonly usage?: unknown }).usage : undefined;
-}
-
-function jsonSchemaOf(schema: StandardSchemaV1 | undefined): { readonly schema?: unknown } {
-  try {
-    const standard = schema?.["~standard"] as
-      | { readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown } }
-      | undefined;
-    const told = standard?.jsonSchema?.input?.({ target: "draft-2020-12" });
-    if (told === undefined) return {};
-    const json: unknown = JSON.parse(JSON.stringify(told));
-    return encodeValue(json).length <= inputBytesMax ? { schema: json } : {};
-  } catch {
-    // One that cannot be told as JSON Schema checks all the same.
-    return {};
-  }
-}
-
-/** What a schema makes of a value. Schemas are anybody's code: one that gives or throws anything else refuses it. */
-async function checkedBy(schema: StandardSchemaV1, name: string, value: unknown): Promise<unknown> {
-  let issues: readonly string[];
-  try {
-    const result: unknown = await schema["~standard"].validate(value);
-    if (typeof result !== "object" || result === null) throw new Error("its schema gives neither a value nor issues");
-    const checked = result as { readonly value?: unknown; readonly issues?: readonly StandardSchemaV1.Issue[] };
-    issues = (checked.issues ?? []).map(issueText);
-    if (issues.length === 0) return checked.value;
-  } catch (thrown) {
-    issues = [encodeError(thrown).message];
-  }
-  throw valueRefused(name, issues);
-}
-
-function issueText({ message, path }: StandardSchemaV1.Issue): string {
-  const at = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
-  // From plain JavaScript it may be of any type.
-  const text = textOf(message);
-  return at === "" ? text : `${at}: ${text}`;
-}
-
-function textOf(value: unknown): string {
-  return String(value);
-}
-
-function valueRefused(name: string, issues: readonly string[]): DormouseError {
-  const why = issues.slice(0, 10).join("; ").slice(0, 1_000);
-  return new DormouseError(
-    "invalid",
-    "receive.refused",
-    `the value does not fit what is waited for: ${why}: name=${name}`,
   );
 }
 
