@@ -171,8 +171,8 @@ test("a run that does not come to an end is stopped, with the last events in the
   expect(error).toMatchObject({ reason: "too-many-events", message: expect.stringContaining("looper: timer 1ms") });
 });
 
-test("a run that takes too long in real time is stopped", async () => {
-  const scheduler = new Scheduler({ seed: 1, realMsMax: 20 });
+test("a run that takes too much of the processor is stopped", async () => {
+  const scheduler = new Scheduler({ seed: 1, cpuMsMax: 20 });
   const clock = scheduler.clockFor("looper");
   const loop = (): void => void clock.schedule(1, loop);
   loop();

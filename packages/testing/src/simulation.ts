@@ -220,7 +220,7 @@ class Simulation {
   constructor(options: SimulationOptions) {
     this.#options = options;
     const { seed, traceLinesMax = 2_000 } = options;
-    this.#scheduler = new Scheduler({ seed, traceLinesMax, realMsMax: 30_000, eventsMax: 5_000_000 });
+    this.#scheduler = new Scheduler({ seed, traceLinesMax, cpuMsMax: 30_000, eventsMax: 5_000_000 });
     const scheduler = this.#scheduler;
     const random = scheduler.randomFor("simulation");
     this.#faults = new Faults(scheduler, {
