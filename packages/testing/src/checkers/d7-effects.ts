@@ -5,13 +5,16 @@
  * By what effects themselves report, and the records that hold their results.
  *
  * Does not verify what a host does that was sealed and does not know it yet: it may begin what another has finished, and
- * only the key can tell (D6).
+ * only the key can tell (D6). Nor what goes on of a partition that was handed over, deaf to its signal: where the next
+ * attempt begins, also on the same host again, it may still be at it.
  */
 import type { Checker, Observation, Violation } from "./checker.ts";
 import { Journals } from "./journals.ts";
-import { readRecord } from "./stored.ts";
+import { readPartition, readRecord } from "./stored.ts";
 
 interface Running {
+  readonly party: string;
+  readonly agent: string;
   readonly attempt: number;
   readonly incarnation: string | undefined;
 }
@@ -24,18 +27,21 @@ export class EffectsChecker implements Checker {
   /** By idempotency key: the record that holds the result. */
   readonly #recorded = new Map<string, string>();
   readonly #running = new Map<string, Running>();
+  /** By agent. */
+  readonly #partitions = new Map<string, number>();
   readonly #journals = new Journals();
 
   observe(observation: Observation): void {
     switch (observation.type) {
       case "stored":
         if (this.#journals.isNewRecord(observation)) this.#store(observation);
+        this.#forgetGivenUp(observation);
         return;
       case "effect-began":
         this.#begin(observation);
         return;
       case "effect-ended":
-        this.#running.delete(`${observation.party} ${observation.idempotencyKey}`);
+        this.#end(observation);
         return;
       case "host-started":
       case "host-ended":
@@ -59,8 +65,9 @@ export class EffectsChecker implements Checker {
   }
 
   #store({ name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
-    for (const { entries } of readRecord(bytes).parts) {
-      for (const { cause } of entries) {
+    for (const { partition, entries } of readRecord(bytes).parts) {
+      for (const { agent, cause } of entries) {
+        if (agent !== undefined) this.#partitions.set(agent, partition);
         if (cause?.kind !== "effect" || cause.address === undefined) continue;
         const before = this.#recorded.get(cause.address);
         if (before !== undefined && before !== name) {
@@ -69,6 +76,21 @@ export class EffectsChecker implements Checker {
         this.#recorded.set(cause.address, name);
       }
     }
+  }
+
+  /** What runs of a partition that its host gives up is nobody's. */
+  #forgetGivenUp({ party, name, bytes }: Extract<Observation, { type: "stored" }>): void {
+    const [room = "", partition = ""] = name.split("/");
+    if (room !== "partitions" || readPartition(bytes).owner !== undefined) return;
+    for (const [run, running] of this.#running) {
+      if (running.party === party && this.#partitions.get(running.agent) === Number(partition))
+        this.#running.delete(run);
+    }
+  }
+
+  #end({ party, idempotencyKey, attempt }: Extract<Observation, { type: "effect-ended" }>): void {
+    const run = `${party} ${idempotencyKey}`;
+    if (this.#running.get(run)?.attempt === attempt) this.#running.delete(run);
   }
 
   #begin({
@@ -96,7 +118,7 @@ export class EffectsChecker implements Checker {
     if (running?.incarnation === incarnation && running !== undefined) {
       this.#broken("D6", `${party} runs attempt ${attempt} of ${name} beside attempt ${running.attempt}`, atMs);
     }
-    this.#running.set(run, { attempt, incarnation });
+    this.#running.set(run, { party, agent, attempt, incarnation });
   }
 
   #broken(invariant: "D6" | "D7", message: string, atMs: number): void {
