@@ -12,6 +12,7 @@ import { DormouseError } from "../../packages/core/src/agent/errors.ts";
 import { storedBytesMax } from "../../packages/core/src/agent/limits.ts";
 import type { EventData } from "../../packages/core/src/agent/way-out.ts";
 import { type App, decodeApp, encodeApp } from "../../packages/core/src/format/app.ts";
+import { decodeBundle, encodeBundle } from "../../packages/core/src/format/bundle.ts";
 import { decompress, decompressLarge } from "../../packages/core/src/format/codec/compress.ts";
 import { diff } from "../../packages/core/src/format/codec/delta.ts";
 import { headerBytes } from "../../packages/core/src/format/codec/header.ts";
@@ -428,6 +429,13 @@ export const goldens: readonly Golden[] = [
     encodeSeal({ by: ulid(6), nonce }, format),
     (bytes) => decodeJournalObject(bytes, object),
     "seal.shape",
+  ),
+  golden(
+    "bundle",
+    [encodeRecord(recordElsewhere, format), encodeRecord(recordElsewhere, format)],
+    encodeBundle([encodeRecord(recordElsewhere, format), encodeRecord(recordElsewhere, format)], format),
+    (bytes) => decodeBundle(bytes, object),
+    "bundle.shape",
   ),
   golden(
     "trim-mark",

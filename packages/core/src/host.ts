@@ -197,7 +197,7 @@ class Host implements Incarnation {
     this.ended = new Promise((resolve) => (this.#end = resolve));
     const { world, ports, settings, observe, registry } = options;
     const failed = (error: unknown): void => this.#fail(error);
-    this.#journal = new Journal(world, options.id);
+    this.#journal = new Journal(world, options.id, settings.bundleRecords);
     this.#commit = new Commit({
       clock: world.clock,
       journal: this.#journal,

@@ -21,6 +21,11 @@ export interface Settings {
   readonly settleBytes?: number;
   /** … or when something is not settled, and the last settle so long ago, in milliseconds. Default 120,000. */
   readonly settleMs?: number;
+  /**
+   * So many small records in a row are stored once more in one object, 0 to 256, where the store is across a network: whoever
+   * takes over reads that in the place of each. 0: none are. Default 64.
+   */
+  readonly bundleRecords?: number;
   /** How often a host looks for what to settle, to passivate and to wake, and who is alive, in milliseconds. Default 5,000. */
   readonly settleRoundMs?: number;
   /** An agent's whole state, in bytes as it is stored; a step that makes it larger is refused. Default 64 MB. */
@@ -51,6 +56,7 @@ const defaults: ResolvedSettings = {
   activationsMax: 100_000,
   settleBytes: 16_777_216,
   settleMs: 120_000,
+  bundleRecords: 64,
   settleRoundMs: 5_000,
   stateBytesMax,
   outboxRepeatMs: 30_000,
@@ -65,6 +71,7 @@ const ranges: { readonly [name: string]: readonly [number, number] } = {
   activationsMax: [1, 100_000_000],
   settleBytes: [1, 1_073_741_824],
   settleMs: [1, 86_400_000],
+  bundleRecords: [0, 256],
   // A far wake-up must be taken in before it is due.
   settleRoundMs: [1, nearMs],
   stateBytesMax: [1_024, stateBytesMax],

@@ -145,6 +145,7 @@ function isSkewed(cause: unknown): boolean {
 }
 
 class Bucket implements S3Store {
+  readonly isRemote = true;
   readonly #place: BucketPlace;
   readonly #sdk: SdkBucket;
   readonly #client: SignedClient;

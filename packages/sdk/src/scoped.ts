@@ -4,6 +4,7 @@ import type { ObjectStore } from "@dormouse/core/ports";
 /** A store as it looks below a prefix. */
 export function scoped(store: ObjectStore, prefix: string): ObjectStore {
   return {
+    ...(store.isRemote === undefined ? {} : { isRemote: store.isRemote }),
     get: (name) => store.get(prefix + name),
     put: (name, bytes, condition) => store.put(prefix + name, bytes, condition),
     list: async (below, { after, ...options } = {}) => {

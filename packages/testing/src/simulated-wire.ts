@@ -82,6 +82,7 @@ export class SimulatedWire implements Wire {
   /** The store as this wire carries it to `party`, with puts that are answered 409 now and then. */
   unreliableStore(party: string, store: ObjectStore): ObjectStore {
     return {
+      isRemote: true,
       get: (name) => store.get(name),
       list: async (prefix, options) => {
         const ageMs = this.#faults.decideListAgeMs({ party, port: "store", operation: "list", about: prefix });

@@ -30,6 +30,7 @@ import { OnceChecker } from "./checkers/d4-once.ts";
 import { OwnersChecker } from "./checkers/d5-owners.ts";
 import { CallsChecker } from "./checkers/d7-calls.ts";
 import { EffectsChecker } from "./checkers/d7-effects.ts";
+import { BundlesChecker } from "./checkers/d3-bundles.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
 import { Damager } from "./damage.ts";
@@ -254,6 +255,7 @@ class Simulation {
       new EffectsChecker(),
       new CallsChecker(),
       new BytesChecker(),
+      new BundlesChecker(),
       new HistoryChecker(),
       new RestChecker(),
     ];
@@ -612,5 +614,7 @@ function drawSettings(random: Random): Settings {
     drainMs: random.pick([0, 500, 10_000]),
     parkMs: random.pick([0, 200, 10_000]),
     stateBytesMax,
+    // Last: what is drawn before stays what it was.
+    bundleRecords: random.pick([0, 3, 8, 64]),
   };
 }

@@ -29,6 +29,7 @@ const settingMeanings: { readonly [name in keyof Settings]-?: string } = {
   activationsMax: "agents kept in memory at most",
   settleBytes: "an owner settles when more bytes of records are not settled",
   settleMs: "or when something is not settled for so long, in milliseconds",
+  bundleRecords: "so many small records are stored once more in one object, for whoever takes over; 0: none are",
   settleRoundMs: "how often an owner looks for what to settle, passivate and wake, in milliseconds",
   stateBytesMax: "an agent's whole state, in bytes",
   outboxRepeatMs: "when messages to others that nobody confirmed go again, in milliseconds",

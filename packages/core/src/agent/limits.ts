@@ -18,6 +18,8 @@ export const storedBytesMax: number = 268_435_456;
 /** One journal record; it holds at least one entry, however large. */
 export const recordBytesMax: number = 8_388_608;
 export const recordEntriesMax: number = 4_000;
+/** A record that goes into a bundle with others; a larger one is worth a read of its own. */
+export const bundledRecordBytesMax: number = 65_536;
 /** Envelopes of one mailbox message. */
 export const batchEnvelopesMax: number = 512;
 export const batchBytesMax: number = 262_144;

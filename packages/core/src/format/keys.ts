@@ -26,6 +26,27 @@ export function trimMarkKey(incarnation: string): string {
   return `journal/${incarnation}/trim`;
 }
 
+/** `bundles/<incarnation>/<first>-<last>`: copies of the records with these numbers. */
+export function bundleKey(incarnation: string, { first, last }: BundleRange): string {
+  return `${bundlesPrefix(incarnation)}${String(first).padStart(digits, "0")}-${String(last).padStart(digits, "0")}`;
+}
+
+export function bundlesPrefix(incarnation: string): string {
+  return `bundles/${incarnation}/`;
+}
+
+/** The numbers of the records that a bundle holds. */
+export interface BundleRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Of the bundle that has this name, or `undefined` if it is no bundle's. */
+export function bundleRange(name: string): BundleRange | undefined {
+  const [, first, last] = /\/(\d{12})-(\d{12})$/.exec(name) ?? [];
+  return first === undefined ? undefined : { first: Number(first), last: Number(last) };
+}
+
 export function partitionKey(partition: Partition): string {
   return `partitions/${partition}`;
 }

@@ -1,4 +1,5 @@
 /** One journal record: what a commit makes durable, for many partitions at once. Also the seal and the trim mark. */
+import { createHash } from "node:crypto";
 import type { Address, Partition } from "../agent/address.ts";
 import type { ErrorData } from "../agent/errors.ts";
 import type { EventData } from "../agent/way-out.ts";
@@ -185,6 +186,11 @@ export interface TrimMark {
 /** Compressed when it is large: an event and the change it made repeat each other (D8). */
 export function encodeRecord(record: JournalRecord, format: number): Uint8Array {
   return wrap("record", format, compressLarge(encodeValue(record)));
+}
+
+/** What the next record names of this one: SHA-256 of its bytes, the first 16. */
+export function recordHash(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest().subarray(0, 16);
 }
 
 export function encodeSeal(seal: Seal, format: number): Uint8Array {

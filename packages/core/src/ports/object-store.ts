@@ -42,6 +42,8 @@ export interface ListOptions {
 }
 
 export interface ObjectStore {
+  /** Whether each call crosses a network: then what is read together is stored together too. Default: no. */
+  readonly isRemote?: boolean;
   /**
    * The object, or `undefined` if there is none.
    *

@@ -2,8 +2,9 @@
  * The journal of one incarnation.
  *
  * Owns: the next record number, the hash of the last record, the one PUT in flight.
- * Leaves to others: what a record means (`step/fold.ts`), when to write one (`commit.ts`).
- * Called by commit: `append(parts)`; by takeover: `sealJournal`, `readTail`; by settle: `raiseTrimMark`, `deleteRecords`.
+ * Leaves to others: what a record means (`step/fold.ts`), when to write one (`commit.ts`), copies of many (`bundles.ts`),
+ * the reading of records (`tail.ts`).
+ * Called by commit: `append(parts)`; by takeover: `sealJournal`; by settle: `raiseTrimMark`, `deleteRecords`.
  *
  * J1  One PUT is in flight at a time, so one seal is enough to end the journal (D5).
  * J2  A record number is never used twice, even when its object is long deleted (D5).
@@ -11,36 +12,37 @@
  * J4  A seal counts only above the trim mark, read after the seal was made or found: below it, its name may have been a
  *     record's that was deleted, and it fences nothing (FACTS.md 2.1).
  */
-import { createHash } from "node:crypto";
 import { assert } from "../agent/assert.ts";
 import { DormouseError } from "../agent/errors.ts";
-import { journalPrefix, recordKey, recordNumber, trimMarkKey } from "../format/keys.ts";
+import { type BundleRange, journalPrefix, recordKey, recordNumber, trimMarkKey } from "../format/keys.ts";
 import {
   decodeJournalObject,
   decodeTrimMark,
   encodeRecord,
   encodeSeal,
   encodeTrimMark,
-  type JournalRecord,
+  recordHash,
   type RecordPart,
 } from "../format/record.ts";
 import type { Etag, StoredObject } from "../ports/index.ts";
+import { Bundles } from "./bundles.ts";
 import { insist, type World, write } from "./insist.ts";
-
-const hashBytes = 16;
 
 export class Journal {
   readonly incarnation: string;
   readonly #world: World;
+  readonly #bundles: Bundles;
   #next = 0;
   #previous: Uint8Array = new Uint8Array(0);
   #isAppending = false;
   #isSealed = false;
   #sealedBy: string | undefined;
 
-  constructor(world: World, incarnation: string) {
+  /** @param bundleRecords - As the setting of that name. */
+  constructor(world: World, incarnation: string, bundleRecords: number) {
     this.#world = world;
     this.incarnation = incarnation;
+    this.#bundles = new Bundles(world, incarnation, bundleRecords);
   }
 
   /** Who sealed it, once a record was refused for that. */
@@ -72,9 +74,10 @@ export class Journal {
       this.#sealedBy = sealerOf(written.found, recordKey(this.incarnation, n));
       throw sealedError(this.incarnation, n);
     }
-    this.#previous = hashOf(bytes);
+    this.#previous = recordHash(bytes);
     this.#next = n + 1;
     this.#isAppending = false;
+    this.#bundles.add(n, bytes);
     return bytes.length;
   }
 }
@@ -102,10 +105,17 @@ function sealedError(incarnation: string, n: number): DormouseError {
  * Ends a journal for good; resolves with the number of its seal. Also when it was sealed before.
  *
  * @param from - A number at or below its end: where to look for it.
+ * @param bundles - Those of its records.
  */
-export async function sealJournal(world: World, incarnation: string, from: number, by: string): Promise<number> {
+export async function sealJournal(
+  world: World,
+  incarnation: string,
+  from: number,
+  by: string,
+  bundles: () => Promise<readonly BundleRange[]>,
+): Promise<number> {
   const seal = encodeSeal({ by, nonce: world.entropy.bytes(16) }, world.formats.writes);
-  const [mark, last] = await Promise.all([readTrimMark(world, incarnation), lastListed(world, incarnation)]);
+  const [mark, last] = await Promise.all([readTrimMark(world, incarnation), lastListed(world, incarnation, bundles)]);
   let n = Math.max(from, mark.below, last);
   for (;;) {
     const name = recordKey(incarnation, n);
@@ -124,102 +134,20 @@ export async function sealJournal(world: World, incarnation: string, from: numbe
 }
 
 /** A hint at the end, to save probing record by record; the probe decides. */
-async function lastListed(world: World, incarnation: string): Promise<number> {
+async function lastListed(
+  world: World,
+  incarnation: string,
+  bundles: () => Promise<readonly BundleRange[]>,
+): Promise<number> {
   let last = 0;
-  let after: string | undefined;
   for (;;) {
-    const options = after === undefined ? {} : { after };
+    const options = last === 0 ? {} : { after: recordKey(incarnation, last) };
     const names = await insist(world, () => world.store.list(journalPrefix(incarnation), options));
     for (const name of names) last = Math.max(last, recordNumber(name) ?? 0);
-    after = names.at(-1);
-    if (after === undefined || names.length < 1_000) return last;
+    if (names.length < 1_000) return last;
+    // There is no need to list what is in bundles.
+    for (const range of await bundles()) last = Math.max(last, range.last);
   }
-}
-
-/**
- * The records of a sealed journal from `from` (or its trim mark, if that is higher) up to its seal at `end`, in order.
- * `undefined` when one is missing: its owner has settled and trimmed meanwhile, so read the partition object again.
- *
- * @throws DormouseError `corrupt`, naming the object: what it held nobody can know, so its partitions stop.
- */
-export async function readTail(
-  incarnation: string,
-  from: number,
-  end: number,
-  objects: RecordObjects,
-): Promise<readonly JournalRecord[] | undefined> {
-  const below = await objects.trimmedBelow(incarnation);
-  const numbers = Array.from({ length: Math.max(0, end - Math.max(from, below)) }, (_, i) => Math.max(from, below) + i);
-  const records: JournalRecord[] = [];
-  let previous: Uint8Array | undefined;
-  for (let start = 0; start < numbers.length; start += 32) {
-    const read = await Promise.all(numbers.slice(start, start + 32).map((n) => objects.get(recordKey(incarnation, n))));
-    for (const [index, found] of read.entries()) {
-      if (found === undefined) return undefined;
-      if (found.record === undefined) return records;
-      checkLink(found.record, previous, recordKey(incarnation, (numbers[start] ?? 0) + index));
-      previous = found.hash;
-      records.push(found.record);
-    }
-  }
-  return records;
-}
-
-interface ReadRecord {
-  /** `undefined` of a seal. */
-  readonly record: JournalRecord | undefined;
-  readonly hash: Uint8Array;
-}
-
-/**
- * Records read and decoded once for all the partitions of one takeover: each holds parts of many. And trim marks: one that
- * has risen since only means that a record is found missing.
- */
-export class RecordObjects {
-  readonly #world: World;
-  readonly #read = new Map<string, Promise<ReadRecord | undefined>>();
-  readonly #marks = new Map<string, Promise<FoundTrimMark>>();
-
-  constructor(world: World) {
-    this.#world = world;
-  }
-
-  /** @throws DormouseError `corrupt`, naming the object. */
-  get(name: string): Promise<ReadRecord | undefined> {
-    const known = this.#read.get(name);
-    if (known !== undefined) return known;
-    const record = this.#get(name);
-    this.#read.set(name, record);
-    return record;
-  }
-
-  async trimmedBelow(incarnation: string): Promise<number> {
-    const mark = this.#marks.get(incarnation) ?? readTrimMark(this.#world, incarnation);
-    this.#marks.set(incarnation, mark);
-    return (await mark).below;
-  }
-
-  async #get(name: string): Promise<ReadRecord | undefined> {
-    const object = await insist(this.#world, () => this.#world.store.get(name));
-    if (object === undefined) return undefined;
-    const decoded = decodeJournalObject(object.bytes, name);
-    return { record: decoded.kind === "seal" ? undefined : decoded.record, hash: hashOf(object.bytes) };
-  }
-
-  /** One that was missing may be there after its owner is sealed: read it anew. */
-  forget(): void {
-    this.#read.clear();
-    this.#marks.clear();
-  }
-}
-
-function checkLink(record: JournalRecord, previous: Uint8Array | undefined, name: string): void {
-  if (previous === undefined || previous.every((byte, index) => byte === record.previous[index])) return;
-  throw new DormouseError(
-    "corrupt",
-    "record.chain",
-    `a journal record does not follow the one before it; one of the two is not what was written: object=${name}`,
-  );
 }
 
 export interface FoundTrimMark {
@@ -253,8 +181,4 @@ export async function deleteRecords(world: World, incarnation: string, from: num
   for (let start = 0; start < names.length; start += 500) {
     await insist(world, () => world.store.delete(names.slice(start, start + 500)));
   }
-}
-
-function hashOf(bytes: Uint8Array): Uint8Array {
-  return createHash("sha256").update(bytes).digest().subarray(0, hashBytes);
 }

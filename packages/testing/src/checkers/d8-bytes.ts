@@ -12,7 +12,7 @@
  * - a partition object: what the partition keeps. Of answers, and of what it let go of, ten minutes are allowed
  *
  * The constants are a third to a half above what records take today, so that what doubles is found.
- * Does not verify that bytes that compress well are few, nor how often a message is published again: that is reported.
+ * Does not verify bundles (`d3-bundles.ts`), that bytes that compress well are few, nor how often a message is published again: that is reported.
  */
 import { changedBytes, sizeOf } from "./changed-bytes.ts";
 import type { Checker, Observation, Violation } from "./checker.ts";
@@ -122,7 +122,8 @@ export class BytesChecker implements Checker {
     } else if (room === "agents" && last === "head") this.#head(name, `${first}/${second}`, bytes, atMs);
     else if (room === "agents") this.#part(name, `${first}/${second}`, bytes, atMs);
     else if (room === "partitions" && second === "") this.#partition(name, Number(first), bytes, atMs);
-    else if (room !== "partitions") this.#weigh("other objects", bytes.length, smallBytesMax, name, atMs);
+    else if (room !== "partitions" && room !== "bundles")
+      this.#weigh("other objects", bytes.length, smallBytesMax, name, atMs);
   }
 
   #record(name: string, bytes: Uint8Array, atMs: number): void {

@@ -191,6 +191,11 @@ export function readRecord(bytes: Uint8Array): StoredRecord {
   return readObject(bytes, recordPayload) as StoredRecord;
 }
 
+/** The records of a bundle, as they were stored. */
+export function readBundle(bytes: Uint8Array): readonly Uint8Array[] {
+  return readObject(bytes) as readonly Uint8Array[];
+}
+
 export function readPartition(bytes: Uint8Array): StoredPartition {
   return readObject(bytes) as StoredPartition;
 }

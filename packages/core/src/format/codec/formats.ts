@@ -10,6 +10,7 @@ export type ObjectKind =
   | "app"
   | "record"
   | "seal"
+  | "bundle"
   | "trim"
   | "partition"
   | "head"
@@ -51,6 +52,7 @@ export const kindFormats: Readonly<Record<ObjectKind, KindFormat>> = {
   app: { letter: "A", changes: [] },
   record: { letter: "R", changes: [] },
   seal: { letter: "S", changes: [] },
+  bundle: { letter: "U", changes: [] },
   trim: { letter: "T", changes: [] },
   partition: { letter: "P", changes: [] },
   head: { letter: "H", changes: [] },

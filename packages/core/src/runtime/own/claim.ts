@@ -14,9 +14,9 @@ import {
 import type { Entry } from "../../format/record.ts";
 import type { Etag, Mailbox } from "../../ports/index.ts";
 import { insist, type World, write } from "../insist.ts";
-import type { RecordObjects } from "../journal.ts";
 import { type Opening, openReader } from "../reader.ts";
 import { lostPartition } from "../settle/settle.ts";
+import type { RecordObjects } from "../tail.ts";
 import { recover, type Seals } from "./takeover.ts";
 
 /** A partition that is ours. */

@@ -22,7 +22,8 @@ import { type App, decodeApp } from "../../format/app.ts";
 import { decodeFacts, encodeFacts, type HostFacts } from "../../format/member.ts";
 import type { Cancel, Channel, Mailbox, Membership } from "../../ports/index.ts";
 import { insist, pause, type World } from "../insist.ts";
-import { type Journal, RecordObjects } from "../journal.ts";
+import type { Journal } from "../journal.ts";
+import { RecordObjects } from "../tail.ts";
 import { decodeFreed, decodeTakenUp, type FreedNotice, freedSubject, takenUpSubject } from "../release/reply.ts";
 import { supervise } from "../supervise.ts";
 import { claim, type Claimant, type Owned, takeUpAgain } from "./claim.ts";
@@ -269,13 +270,14 @@ export class Keeper {
 
   #claimant(): Claimant {
     const { world, mailbox, incarnation, journal } = this.#options;
+    const objects = new RecordObjects(world);
     return {
       world,
       mailbox,
       incarnation,
       from: journal.next,
-      seals: new Seals(world, incarnation),
-      objects: new RecordObjects(world),
+      seals: new Seals(world, incarnation, objects),
+      objects,
       mayTakeFrom: (owner) => this.#mayTakeFrom(owner),
     };
   }

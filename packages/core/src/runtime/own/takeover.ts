@@ -5,11 +5,13 @@
  * K2  Entries count only under the epoch that their chain link names, and only up to the seal (D5).
  */
 import type { Address, Partition } from "../../agent/address.ts";
+import type { BundleRange } from "../../format/keys.ts";
 import type { ChainLink, PartitionObject, PartitionState } from "../../format/partition.ts";
 import type { Entry, JournalRecord } from "../../format/record.ts";
 import { fold, foldPosition } from "../../step/fold.ts";
 import type { World } from "../insist.ts";
-import { readTail, type RecordObjects, sealJournal } from "../journal.ts";
+import { sealJournal } from "../journal.ts";
+import { readTail, type RecordObjects } from "../tail.ts";
 
 export interface Recovered {
   readonly state: PartitionState;
@@ -24,11 +26,13 @@ export interface Recovered {
 export class Seals {
   readonly #world: World;
   readonly #by: string;
+  readonly #objects: RecordObjects;
   readonly #ends = new Map<string, Promise<number>>();
 
-  constructor(world: World, by: string) {
+  constructor(world: World, by: string, objects: RecordObjects) {
     this.#world = world;
     this.#by = by;
+    this.#objects = objects;
   }
 
   /** Whose journals were to be sealed. */
@@ -40,7 +44,8 @@ export class Seals {
   seal(incarnation: string, from: number): Promise<number> {
     const known = this.#ends.get(incarnation);
     if (known !== undefined) return known;
-    const end = sealJournal(this.#world, incarnation, from, this.#by);
+    const bundles = (): Promise<readonly BundleRange[]> => this.#objects.bundles(incarnation);
+    const end = sealJournal(this.#world, incarnation, from, this.#by, bundles);
     this.#ends.set(incarnation, end);
     return end;
   }

@@ -19,6 +19,7 @@ import type { Observe } from "../../observe.ts";
 import type { Cancel, Mailbox } from "../../ports/index.ts";
 import type { ResolvedSettings } from "../../settings.ts";
 import type { Activation } from "../activations.ts";
+import { deleteBundles } from "../bundles.ts";
 import type { Commit } from "../commit.ts";
 import { insist, pause, type World } from "../insist.ts";
 import { deleteRecords, type Journal, raiseTrimMark, readTrimMark } from "../journal.ts";
@@ -272,6 +273,7 @@ export class Settler {
     if (below > this.#deletedBelow) {
       await raiseTrimMark(world, incarnation, below);
       await deleteRecords(world, incarnation, this.#deletedBelow, below);
+      await deleteBundles(world, incarnation, below);
       this.#deletedBelow = below;
     }
     const ends = new Map(freed.map((link) => [link.incarnation, link]));
@@ -298,6 +300,7 @@ export class Settler {
     const { below } = await readTrimMark(world, incarnation);
     await raiseTrimMark(world, incarnation, end);
     await deleteRecords(world, incarnation, below, end);
+    await deleteBundles(world, incarnation, end);
   }
 }
 
