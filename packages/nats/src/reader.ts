@@ -54,6 +54,9 @@ export class StreamReader {
   #buffer: StreamMessage[] = [];
   #waiter: { readonly messagesMax: number; readonly wake: () => void } | undefined;
   #ended: DormouseError | undefined;
+  /** The consumer is there. */
+  #isMade = false;
+  /** … and it is of the stream that was meant. */
   #isOpen = false;
   /** Of the newest pull; its replies that are no messages name it. */
   #pulls = 0;
@@ -105,10 +108,12 @@ export class StreamReader {
         this.#deleteConsumer();
         return;
       }
+      this.#isMade = true;
+      // On its way meanwhile; nothing of it is handed out before.
+      this.#pull();
       await check();
       this.#isOpen = true;
       if (this.#buffer.length > 0) this.#wake();
-      this.#pull();
     } catch (cause) {
       this.#end(interrupted("it could not be opened", cause));
     }
@@ -149,7 +154,7 @@ export class StreamReader {
 
   #pull(): void {
     const { link, stream } = this.#options;
-    if (!this.#isOpen || this.#ended !== undefined || this.#waiter === undefined) return;
+    if (!this.#isMade || this.#ended !== undefined || this.#waiter === undefined) return;
     if (this.#credit > 0 || this.#buffer.length > 0) return;
     this.#credit = this.#isLargeNext ? 1 : this.#waiter.messagesMax;
     this.#quietTicks = 0;

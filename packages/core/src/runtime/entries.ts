@@ -93,7 +93,7 @@ export class Entries {
     this.#unsettled = 0;
   }
 
-  /** A settle of so many entries came to nothing. */
+  /** As `PartitionLoop.unsettled`. */
   unsettledAgain(count: number): void {
     this.#unsettled += count;
   }

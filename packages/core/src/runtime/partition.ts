@@ -286,7 +286,7 @@ export class PartitionLoop implements Committing, Readable {
     this.#intake.settledUpToNow();
   }
 
-  /** A settle of so many entries came to nothing. */
+  /** So much is not settled: a settle came to nothing, or a takeover found it. */
   unsettled(count: number): void {
     this.#entries.unsettledAgain(count);
   }

@@ -111,6 +111,8 @@ export class Partitions {
       tails,
       opening,
     });
+    // What was read of journals is in none of its objects yet.
+    loop.unsettled(owned.records);
     const stops = [
       serveReads(channel, app, world, registry, loop),
       channel.subscribe(takenSubject(`${app.birth}/${partition}`), (bytes) => {

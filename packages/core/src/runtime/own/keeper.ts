@@ -353,7 +353,7 @@ export class Keeper {
       for (const partition of leaving) if (!since.has(partition)) since.set(partition, now);
       const isDue = (partition: Partition): boolean =>
         !hasEffects(partition) || now - (since.get(partition) ?? now) >= graceMs;
-      const due = leaving.filter(isDue).slice(0, Math.ceil(leaving.length * handedAtOnceShare));
+      const due = leaving.filter(isDue).slice(0, Math.max(1, Math.floor(leaving.length * handedAtOnceShare)));
       if (due.length === 0) {
         await pause(world, effectsPollMs);
         continue;
