@@ -4,7 +4,7 @@
  * Method: a client whose clock is moved by hand, on a world in memory.
  */
 import { type Client, makeClient } from "@dormouse/client";
-import { DormouseError, startIncarnation } from "@dormouse/core";
+import { DormouseError, type Incarnation, type Observed, startIncarnation } from "@dormouse/core";
 import type { Channel, Mailbox } from "@dormouse/core/ports";
 import { MemoryWorld, realClock, realEntropy } from "@dormouse/local";
 import { expect, test } from "vitest";
@@ -241,4 +241,48 @@ test("an ask under a key that comes again is answered by what its agent keeps, a
   expect(await asked).toBe(1);
   await client.close();
   host.kill();
+});
+
+test("an ask under a key that comes again while its agent cannot be read is told so, and answered when it can", async () => {
+  const world = new MemoryWorld(realClock);
+  const head = "agents/counter/one/head";
+  let [aheadMs, isDeaf] = [0, true];
+  const hostClock = { ...realClock, now: () => realClock.now() + aheadMs };
+  const begin = (party: string, observe?: (event: Observed) => void): Promise<Incarnation> =>
+    startIncarnation({
+      agents: [counter],
+      ports: world.open(party, { clock: hostClock, entropy: realEntropy }),
+      partitions: 1,
+      ...(observe === undefined ? {} : { observe }),
+    });
+  const released = Promise.withResolvers<void>();
+  const first = await begin("first", (event) =>
+    event.kind === "released" && event.seq === 2 ? released.resolve() : undefined,
+  );
+  const clock = new StandingClock(0);
+  const ports = world.open("client", { clock: clock.life(), entropy: realEntropy });
+  const subscribe: Channel["subscribe"] = (subject, handler) =>
+    ports.channel.subscribe(subject, (bytes) => (isDeaf ? undefined : handler(bytes)));
+  const client = makeClient({ app: first.app, ports: { ...ports, channel: { ...ports.channel, subscribe } } });
+  const add = { type: "add", by: 1 } as const;
+  const one = client.agent(counter, "one");
+  const asked = one.ask(add, { idempotencyKey: "k" }).catch((error: unknown) => error);
+  await released.promise;
+  await first.settle();
+  first.kill();
+  world.end("first");
+  const whole = world.objectBytes(head);
+  world.overwriteObject(head, new Uint8Array(0));
+
+  [aheadMs, isDeaf] = [3_600_000, false];
+  const second = await begin("second");
+  // What the partition keeps of answers, it forgets by its host's clock.
+  await client.agent(counter, "two").ask(add);
+  clock.moveTo(1_500);
+  expect(await asked).toMatchObject({ kind: "corrupt" });
+  world.overwriteObject(head, whole);
+  await one.resume();
+  expect(await one.ask(add, { idempotencyKey: "k" })).toBe(1);
+  await client.close();
+  second.kill();
 });

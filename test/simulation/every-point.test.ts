@@ -7,7 +7,7 @@
  */
 import type { Run } from "@dormouse/testing";
 import { afterAll, expect, test } from "vitest";
-import { lateOwners, mishapsOf, play, type Scenario, scenarios } from "./scenarios.ts";
+import { lateMessages, lateOwners, mishapsOf, play, type Scenario, scenarios } from "./scenarios.ts";
 
 const minuteMs = 60_000;
 /** By port, method and point: how many hosts died there. */
@@ -32,7 +32,9 @@ async function brokenIn(scenario: Scenario): Promise<readonly string[]> {
   return broken;
 }
 
-test.for(scenarios)("$name survives the death of a host at any point", { timeout: 2 * minuteMs }, async (scenario) => {
+const mortal = [...scenarios, ...lateMessages];
+
+test.for(mortal)("$name survives the death of a host at any point", { timeout: 2 * minuteMs }, async (scenario) => {
   expect(await brokenIn(scenario)).toEqual([]);
 });
 
@@ -46,7 +48,5 @@ test("hosts died before each method of each port, after its effect and after its
 });
 
 afterAll(() => {
-  console.log(
-    `${runs} runs of ${scenarios.length + lateOwners.length} scenarios, ${deaths.size} of kinds of their own`,
-  );
+  console.log(`${runs} runs of ${mortal.length + lateOwners.length} scenarios, ${deaths.size} of kinds of their own`);
 });

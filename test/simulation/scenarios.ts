@@ -4,6 +4,7 @@
  * A scenario names its workloads, the size of its world, and what the client does; its last pause is long enough for what
  * it is about: a timer that rings, a settle, a hand-over.
  */
+import type { Call } from "@dormouse/local";
 import {
   type Operation,
   type Random,
@@ -163,6 +164,69 @@ export const lateOwners: readonly Scenario[] = [
     },
   },
 ];
+
+/** Scenarios of messages whose mailbox is slow, or loses them: what is consumed of it then, a death of the host must not lose. */
+export const lateMessages: readonly Scenario[] = [
+  {
+    name: "a message that is given up, and comes after one whose floor closed it",
+    of: ["counter", "alarm"],
+    shape: alone,
+    settleMs: never,
+    script: async (stage) => {
+      const { workloads: known, perform, sleep, hold, meet } = stage;
+      await setAlarm(stage, 2_500);
+      hold(2_000, isSend);
+      const givenUp = perform(
+        on(known, "counter", { verb: "send", key: "c0", event: { type: "note" }, timeoutMs: 500 }),
+      );
+      await sleep(100);
+      hold(1_000, isHeadRead);
+      const behind = perform(on(known, "counter", { verb: "send", key: "c1", event: { type: "note" } }));
+      await givenUp;
+      meet("reordered", isSend);
+      // Heard of in time, it would be published again, and what it overtook too.
+      meet("answer-lost", isSend);
+      const overtaking = perform(on(known, "counter", { verb: "send", key: "c0", event: { type: "note" } }));
+      await sleep(100);
+      hold(2_000, isSend);
+      await Promise.all([behind, overtaking]);
+      await sleep(1_000);
+    },
+  },
+  {
+    name: "a message that is sent again after a lost tail, and whose agent is slow to load",
+    of: ["counter", "alarm"],
+    shape: alone,
+    settleMs: never,
+    script: async (stage) => {
+      const { workloads: known, perform, sleep, hold, meet, loseTail } = stage;
+      await setAlarm(stage, 2_500);
+      hold(3_000, isHeadRead);
+      meet("answer-lost", isSend);
+      // It goes at once, and its repeat when the tail is lost.
+      hold(0, isSend);
+      hold(1_000, isSend);
+      const sent = perform(on(known, "counter", { verb: "send", key: "c1", event: { type: "note" } }));
+      await sleep(500);
+      loseTail(0, 1);
+      await sent;
+      await sleep(3_000);
+    },
+  },
+];
+
+/** What an alarm does when it rings is committed, and with it how far the mailbox is consumed by then. */
+function setAlarm({ workloads: known, perform }: Stage, ms: number): Promise<void> {
+  return perform(on(known, "alarm", { verb: "ask", key: "t0", event: { type: "set", ms } }));
+}
+
+function isSend({ party, operation }: Call): boolean {
+  return party.startsWith("client-") && operation === "append";
+}
+
+function isHeadRead({ operation, about }: Call): boolean {
+  return operation === "get" && about.endsWith("/head");
+}
 
 /** A scribe writes a page, and has time to settle. */
 async function writePage(

@@ -155,6 +155,11 @@ interface ForcedFault {
   readonly matches: (call: Call) => boolean;
 }
 
+interface Hold {
+  readonly ms: number;
+  readonly matches: (call: Call) => boolean;
+}
+
 const latencyMsDefault = { mailbox: [0, 3], store: [1, 12], membership: [0, 3], channel: [0, 3] } as const;
 const clockStepMsMaxDefault = 3_600_000;
 const driftMax = 0.01;
@@ -179,6 +184,7 @@ export class Faults {
   readonly #chances: { readonly [fault in CallFault]: Random };
   readonly #counts = new Map<string, number>();
   readonly #forced: ForcedFault[] = [];
+  readonly #holds: Hold[] = [];
   /** From whom to whom nothing gets through, and until when. */
   readonly #cuts = new Map<string, number>();
   readonly #outages = new Map<PortName, number>();
@@ -229,6 +235,11 @@ export class Faults {
   /** Makes the next call that `matches` meet `fault`, also after `stop`. */
   once(fault: CallFault, matches: (call: Call) => boolean): void {
     this.#forced.push({ fault, matches });
+  }
+
+  /** Makes the next call that `matches` take `ms` longer on its way there; all behind it on the same lane wait too. */
+  hold(ms: number, matches: (call: Call) => boolean): void {
+    this.#holds.push({ ms, matches });
   }
 
   /** How many crash points the calls so far had, of parties that crashes may strike: three each, and two where nothing is answered. */
@@ -317,7 +328,7 @@ export class Faults {
     const isDelayed = this.#meets("delayed", call) || (slow !== undefined && this.#meets(slow, call));
     const isDelayedThere = isDelayed && this.#random.chance(0.5);
     return {
-      thereMs: this.#latencyMs(call.port) + (isDelayedThere ? this.#delayMs() : 0),
+      thereMs: this.#latencyMs(call.port) + (isDelayedThere ? this.#delayMs() : 0) + this.#heldMs(call),
       backMs: this.#latencyMs(call.port) + (isDelayed && !isDelayedThere ? this.#delayMs() : 0),
       givesUpMs: this.patienceMs(),
       lateMs: this.#delayMs(),
@@ -406,6 +417,11 @@ export class Faults {
     if (this.#meets("call-lost", call)) return "call-lost";
     if (this.#meets("answer-lost", call)) return "answer-lost";
     return this.#meets("effect-late", call) ? "effect-late" : "answered";
+  }
+
+  #heldMs(call: Call): number {
+    const index = this.#holds.findIndex(({ matches }) => matches(call));
+    return index < 0 ? 0 : (this.#holds.splice(index, 1)[0]?.ms ?? 0);
   }
 
   #meets(fault: CallFault, call: Call): boolean {

@@ -172,7 +172,7 @@ export class SimulatedClients {
   async #call(
     client: Client,
     party: string,
-    { verb, agent, key, event, isToFail = false }: Operation,
+    { verb, agent, key, event, isToFail = false, timeoutMs }: Operation,
     random: Random,
     idempotencyKey: string | undefined,
   ): Promise<void> {
@@ -193,12 +193,12 @@ export class SimulatedClients {
     try {
       switch (verb) {
         case "ask": {
-          const timeout = random.pick([2_000, 10_000, 30_000, 60_000]);
+          const timeout = timeoutMs ?? random.pick([2_000, 10_000, 30_000, 60_000]);
           outcome = { is: "answered", value: await ref.ask(message, { timeout, ...keyed }) };
           break;
         }
         case "send": {
-          const timeout = random.pick([undefined, undefined, 3_000, 30_000]);
+          const timeout = timeoutMs ?? random.pick([undefined, undefined, 3_000, 30_000]);
           const limits = timeout === undefined ? {} : { timeout };
           outcome = { is: "accepted", messageId: await ref.send(message, { ...limits, ...keyed }) };
           break;

@@ -160,6 +160,20 @@ test("an append that reordering meets overtakes those before it", async () => {
   expect(overtaken).toBeLessThan(20);
 });
 
+test("an append that is held up holds up those behind it, but none that reordering meets", async () => {
+  const rig = makeRig(1);
+  const { mailbox } = rig.open("p");
+  await makeStream(rig);
+  rig.faults.hold(1_000, ({ operation }) => operation === "append");
+  const held = mailbox.append(partition, Uint8Array.of(1));
+  const behind = mailbox.append(partition, Uint8Array.of(2));
+  rig.faults.once("reordered", () => true);
+  const overtaking = mailbox.append(partition, Uint8Array.of(3));
+  await rig.scheduler.complete(Promise.all([held, behind, overtaking]));
+  expect(rig.world.stream(0)?.messages.map((message) => message.bytes[0])).toEqual([3, 1, 2]);
+  expect(rig.scheduler.now()).toBeGreaterThan(1_000);
+});
+
 test("what is published on one subject arrives in order and once, whatever goes wrong", async () => {
   for (let seed = 0; seed < 30; seed += 1) {
     const rig = makeRig(seed, { rates: { "push-late": 0.3, "push-repeated": 0.5, "push-lost": 0.2 } });

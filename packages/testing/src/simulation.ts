@@ -19,7 +19,7 @@
  */
 import type { AnyAgentDefinition, Settings } from "@dormouse/core";
 import type { App } from "@dormouse/core/protocol";
-import { MemoryWorld } from "@dormouse/local";
+import { type Call, MemoryWorld } from "@dormouse/local";
 import type { Checker, Violation } from "./checkers/checker.ts";
 import { OrderChecker } from "./checkers/d1-order.ts";
 import { RestChecker } from "./checkers/d10-rest.ts";
@@ -34,7 +34,7 @@ import { BundlesChecker } from "./checkers/d3-bundles.ts";
 import { BytesChecker } from "./checkers/d8-bytes.ts";
 import { HistoryChecker } from "./checkers/history.ts";
 import { Damager } from "./damage.ts";
-import { drawFaults, Faults, type FaultSettings } from "./faults.ts";
+import { type CallFault, drawFaults, Faults, type FaultSettings } from "./faults.ts";
 import { OtherApp } from "./other-app.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -130,6 +130,12 @@ export interface Stage extends Player {
   readonly drain: () => void;
   /** Begins another host. */
   readonly addHost: () => void;
+  /** Makes the next call that `matches` meet a fault. */
+  readonly meet: (fault: CallFault, matches: (call: Call) => boolean) => void;
+  /** Makes the next call that `matches` take so much longer on its way there. */
+  readonly hold: (ms: number, matches: (call: Call) => boolean) => void;
+  /** A stream loses its last messages, and all who are connected to it their connections. */
+  readonly loseTail: (partition: number, count: number) => void;
 }
 
 export interface Run {
@@ -332,6 +338,9 @@ class Simulation {
       workloads: this.#workloads,
       drain: () => void this.#hosts.drain(random),
       addHost: () => this.#hosts.begin(),
+      meet: (fault, matches) => this.#faults.once(fault, matches),
+      hold: (ms, matches) => this.#faults.hold(ms, matches),
+      loseTail: (partition, count) => this.#loseTail(this.#sites()[0], partition, count, "lost"),
     };
   }
 
@@ -437,7 +446,7 @@ class Simulation {
   }
 
   /** The apps of the world. */
-  #sites(): readonly Site[] {
+  #sites(): readonly [Site, ...Site[]] {
     const main = { world: this.#world, witness: this.#witness, hosts: this.#hosts };
     return this.#other === undefined ? [main] : [main, this.#other];
   }
@@ -472,8 +481,8 @@ class Simulation {
       return true;
     }
     if (spell === "deploy") return this.#castDeploy(random);
-    const sites = this.#sites();
-    const { world, witness, hosts } = random.pick(sites);
+    const site = random.pick(this.#sites());
+    const { world, witness, hosts } = site;
     if (spell === "drain") return hosts.drain(random);
     if (spell === "second-host") return this.#castSecondHost(hosts, random);
     const partitions = world.streamPartitions();
@@ -485,11 +494,7 @@ class Simulation {
         const messages = world.stream(partition)?.messages ?? [];
         if (messages.length === 0) return false;
         const count = random.between(1, Math.min(20, messages.length));
-        const from = messages.at(-count)?.sequence ?? 0;
-        scheduler.note(`stream ${partition} loses its tail from ${from} on`);
-        witness.observe({ type: "tail-lost", partition, from });
-        witness.goesBackwards(partition, spell === "tail-lost" ? "lost" : "kept");
-        world.loseTail(partition, count);
+        this.#loseTail(site, partition, count, spell === "tail-lost" ? "lost" : "kept");
         return true;
       }
       case "stream-recreated":
@@ -517,6 +522,14 @@ class Simulation {
         return true;
       }
     }
+  }
+
+  #loseTail({ world, witness }: Site, partition: number, count: number, connections: "lost" | "kept"): void {
+    const from = world.stream(partition)?.messages.at(-count)?.sequence ?? 0;
+    this.#scheduler.note(`stream ${partition} loses its tail from ${from} on`);
+    witness.observe({ type: "tail-lost", partition, from });
+    witness.goesBackwards(partition, connections);
+    world.loseTail(partition, count);
   }
 
   /** An operator's hand leaves connections as they are; a disk that is gone does not. */

@@ -37,6 +37,8 @@ interface Cargo {
   readonly operation: string;
   readonly bytes?: Uint8Array;
   readonly condition?: PutCondition["if"];
+  /** Of an append or a barrier: which of this world it is. */
+  readonly append?: number;
   readonly partition?: number;
   readonly below?: number;
   readonly names?: readonly string[];
@@ -61,6 +63,7 @@ export class Witness {
   readonly #backAtMs = new Map<number, number>();
   /** By partition and party: the generation that the party is connected to. */
   readonly #connections = new Map<number, Map<string, number>>();
+  #appends = 0;
   /** Set while a port is called, and taken when the wire is handed the call: both in one go. */
   #cargo: Cargo | undefined;
 
@@ -141,6 +144,16 @@ export class Witness {
       this.#cargo = { party, ...cargo };
       return call();
     };
+    const appending = <T>(cargo: Omit<Cargo, "party" | "append">, call: () => Promise<T>): Promise<T> => {
+      this.#appends += 1;
+      const append = this.#appends;
+      const accepted = carrying({ append, ...cargo }, call);
+      accepted.then(
+        () => this.observe({ type: "acknowledged", party, append }),
+        () => undefined,
+      );
+      return accepted;
+    };
     return {
       membership,
       clock,
@@ -152,7 +165,7 @@ export class Witness {
           store: there.store,
           mailbox: {
             append: (partition, bytes) =>
-              carrying({ operation: "append", app, partition, bytes: Uint8Array.from(bytes) }, () =>
+              appending({ operation: "append", app, partition, bytes: Uint8Array.from(bytes) }, () =>
                 there.mailbox.append(partition, bytes),
               ),
           },
@@ -162,11 +175,11 @@ export class Witness {
         create: (count) => mailbox.create(count),
         read: (partition, from) => mailbox.read(partition, from),
         append: (partition, bytes) =>
-          carrying({ operation: "append", partition, bytes: Uint8Array.from(bytes) }, () =>
+          appending({ operation: "append", partition, bytes: Uint8Array.from(bytes) }, () =>
             mailbox.append(partition, bytes),
           ),
         barrier: (partition, bytes) =>
-          carrying({ operation: "barrier", partition, bytes: Uint8Array.from(bytes) }, () =>
+          appending({ operation: "barrier", partition, bytes: Uint8Array.from(bytes) }, () =>
             mailbox.barrier(partition, bytes),
           ),
         trim: (partition, below) =>
@@ -211,7 +224,8 @@ export class Witness {
     const place = world.publishRaw(partition, { type, key }, bytes);
     const agent = `${type}/${key}`;
     scheduler.note(`${place.stream} takes ${place.sequence} of ${party}: raw to ${agent} ${event.type} #${event.n}`);
-    this.observe({ type: "appended-raw", party, partition, ...place, agent, event });
+    this.#appends += 1;
+    this.observe({ type: "appended-raw", party, partition, ...place, append: this.#appends, agent, event });
   }
 
   #takeCargo(call: Call): Cargo | undefined {
@@ -222,7 +236,7 @@ export class Witness {
 
   #see(call: Call, cargo: Cargo, value: unknown): void {
     const { party, about } = call;
-    const { bytes = noBytes, partition = 0 } = cargo;
+    const { bytes = noBytes, partition = 0, append = 0 } = cargo;
     switch (cargo.operation) {
       case "put":
         if ((value as { readonly outcome: string }).outcome !== "stored") return;
@@ -236,7 +250,7 @@ export class Witness {
         const { stream, sequence } = value as { readonly stream: string; readonly sequence: number };
         this.#options.scheduler.note(`${stream} takes ${sequence} of ${party}: ${batchText(bytes)}`);
         const from = cargo.app === undefined ? {} : ({ isFromElsewhere: true } as const);
-        this.observe({ type: "appended", party, partition, stream, sequence, bytes, ...from });
+        this.observe({ type: "appended", party, partition, stream, sequence, bytes, append, ...from });
         return;
       }
       case "trim":

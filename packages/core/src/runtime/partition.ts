@@ -208,7 +208,7 @@ export class PartitionLoop implements Committing, Readable {
     const isShelved = this.state.shelf.get(envelope.to)?.some(({ id }) => id === envelope.id) === true;
     const isOpen = isShelved || activation.state?.asks.some((open) => open.id === envelope.id) === true;
     // What was asked under a key, the agent itself answers again, for much longer.
-    if (kept === undefined && !isOpen && activation.state?.keys.has(envelope.key ?? "") === true) return false;
+    if (kept === undefined && !isOpen && mayKnowKey(activation, envelope)) return false;
     const answer = kept?.answer ?? { ok: false, seq: 0, error: encodeError(unknownOutcome(envelope)) };
     this.#entries.pass(envelope, origin, "repeat", isOpen ? [] : answerTo(envelope, answer));
     return true;
@@ -336,4 +336,9 @@ export class PartitionLoop implements Committing, Readable {
     await Promise.all([...tails.keys()].map(load));
     return tails.size === 0;
   }
+}
+
+/** Whether its agent knows the key of a message; of one that cannot be read, nobody can say that it does not. */
+function mayKnowKey({ phase, state }: Activation, { key }: Envelope): boolean {
+  return key !== undefined && (phase === "unreadable" || state?.keys.has(key) === true);
 }

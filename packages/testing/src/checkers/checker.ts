@@ -28,9 +28,13 @@ export type Observation = { readonly atMs: number } & (
       readonly stream: string;
       readonly sequence: number;
       readonly bytes: Uint8Array;
+      /** Which append of this world it was, or which barrier. */
+      readonly append: number;
       /** By a host of another app. */
       readonly isFromElsewhere?: true;
     }
+  /** Whoever made an append hears that the stream took it. */
+  | { readonly type: "acknowledged"; readonly party: string; readonly append: number }
   /** A stream of another app took a mailbox message of a host of this one. */
   | { readonly type: "appended-elsewhere"; readonly party: string; readonly app: string; readonly bytes: Uint8Array }
   /** A stream took what a client without our code published: one operation's event. */
@@ -42,6 +46,8 @@ export type Observation = { readonly atMs: number } & (
       readonly sequence: number;
       /** The stream's time of it. */
       readonly at: number;
+      /** Which append of this world it was; whoever made it has heard that it was taken. */
+      readonly append: number;
       readonly agent: string;
       readonly event: { readonly type: string; readonly n: number };
     }

@@ -91,6 +91,7 @@ export class DurableChecker implements Checker {
       case "deleted":
       case "trimmed":
       case "appended-raw":
+      case "acknowledged":
       case "tail-lost":
       case "effect-ended":
       case "at-rest":

@@ -8,7 +8,8 @@
  * - an answer names the place in the book where its message stands
  * - what an agent's book says it sent stands once in the receiver's, and nothing else does
  *
- * Excused: an accepted message of a client, a copy of which a stream lost with its tail (DESIGN.md section 13). An agent's
+ * Excused: an accepted message of a client whose acknowledged copy a stream lost with its tail (DESIGN.md section 13): of
+ * several, the copy acknowledged last, since a client that sends again no longer counts on the earlier ones. An agent's
  * sends are not: its outbox publishes them again.
  * Does not verify of agents that were removed more than that nothing stands twice in the book of the last life, nor when a message is applied, only that it is when the world had its time.
  */
@@ -26,6 +27,7 @@ interface Operation {
 /** A message in a stream, by the clients' operations that it carries. */
 interface Carried {
   readonly sequence: number;
+  readonly append: number;
   readonly operations: readonly number[];
 }
 
@@ -39,6 +41,13 @@ export class OnceChecker implements Checker {
   readonly #operations = new Map<number, Operation>();
   readonly #books = new Map<string, Book>();
   readonly #streams = new Map<number, Carried[]>();
+  /** Of clients, by append: the operations that it carries. */
+  readonly #carried = new Map<number, readonly number[]>();
+  /** By operation: the append that was acknowledged last. */
+  readonly #acknowledged = new Map<number, number>();
+  /** Appends that a stream lost with its tail. */
+  readonly #lost = new Set<number>();
+  /** Operations of which a copy was lost so. */
   readonly #maybeLost = new Set<number>();
   /** Agents that someone removed, or tried to: what an earlier life took is gone with its book. */
   readonly #removed = new Set<string>();
@@ -74,6 +83,10 @@ export class OnceChecker implements Checker {
       }
       case "appended-raw":
         this.#carry(observation, [observation.event.n]);
+        this.#acknowledge(observation.append);
+        return;
+      case "acknowledged":
+        this.#acknowledge(observation.append);
         return;
       case "tail-lost":
         this.#loseTail(observation.partition, observation.from);
@@ -104,18 +117,25 @@ export class OnceChecker implements Checker {
   }
 
   #carry(
-    { partition, sequence }: { readonly partition: number; readonly sequence: number },
-    operations: number[],
+    { partition, sequence, append }: { readonly partition: number; readonly sequence: number; readonly append: number },
+    operations: readonly number[],
   ): void {
     const carried = this.#streams.get(partition) ?? [];
     this.#streams.set(partition, carried);
-    carried.push({ sequence, operations });
+    carried.push({ sequence, append, operations });
+    this.#carried.set(append, operations);
+  }
+
+  #acknowledge(append: number): void {
+    for (const n of this.#carried.get(append) ?? []) this.#acknowledged.set(n, append);
   }
 
   #loseTail(partition: number, from: number): void {
     const carried = this.#streams.get(partition) ?? [];
-    for (const { sequence, operations } of carried) {
-      if (sequence >= from) for (const n of operations) this.#maybeLost.add(n);
+    for (const { sequence, append, operations } of carried) {
+      if (sequence < from) continue;
+      this.#lost.add(append);
+      for (const n of operations) this.#maybeLost.add(n);
     }
     this.#streams.set(
       partition,
@@ -143,12 +163,17 @@ export class OnceChecker implements Checker {
       return violations;
     }
     if (count > 1) violations.push(this.#broken("D4", `${name} was applied ${count} times to ${agent}`));
-    const isOwed = group.some(({ outcome }) => outcome?.is === "accepted");
-    const isExcused = group.some(({ n }) => this.#maybeLost.has(n));
-    if (count === 0 && isOwed && !isExcused) {
+    const isOwed = group.some(({ n, outcome }) => outcome?.is === "accepted" && !this.#isLost(n));
+    if (count === 0 && isOwed) {
       violations.push(this.#coming(`${name} was accepted for ${agent} and is not applied`));
     }
     return violations;
+  }
+
+  /** Whether what its client counts on is gone. */
+  #isLost(n: number): boolean {
+    const append = this.#acknowledged.get(n);
+    return append !== undefined && this.#lost.has(append);
   }
 
   #checkOutcome(

@@ -50,6 +50,7 @@ export class EffectsChecker implements Checker {
       case "trimmed":
       case "appended-elsewhere":
       case "appended-raw":
+      case "acknowledged":
       case "tail-lost":
       case "published":
       case "told":

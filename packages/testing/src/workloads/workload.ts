@@ -48,6 +48,8 @@ export interface Operation {
   readonly isRepeated?: boolean;
   /** The step is to throw. */
   readonly isToFail?: boolean;
+  /** How long whoever asks or sends waits for it, in milliseconds. Default: drawn. */
+  readonly timeoutMs?: number;
 }
 
 /** The world outside the runtime, as an effect on one host meets it. */
