@@ -252,7 +252,7 @@ class Host implements Incarnation {
       effects: this.#effects,
       caution: this.#caution,
       apps: new OtherApps({ world, elsewhere: ports.elsewhere }),
-      added: (loop, { etag, chain }) => this.#settler.add(loop, { etag, chain }),
+      added: (loop, { etag, chain, records }) => this.#settler.add(loop, { etag, chain }, records),
       failed,
     });
     this.#keeper = new Keeper({

@@ -76,7 +76,11 @@ export class Settler {
     };
   }
 
-  add(loop: PartitionLoop, object: SettledObject): void {
+  /** @param records - So many were read of it from journals. */
+  add(loop: PartitionLoop, object: SettledObject, records: number): void {
+    // Of one that is taken up again the chain names our journal alone: as settled, its records would be trimmed, and what
+    // they say it took would be taken again by its next owner (B1, D4).
+    loop.unsettled(records);
     this.#partitions.set(loop.partition, { loop, object, from: object.chain.at(-1)?.from ?? 0 });
     if (this.#cancel !== undefined) this.#run(() => takeInFar(this.#options, loop));
   }
