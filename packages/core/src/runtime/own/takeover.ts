@@ -2,9 +2,11 @@
  * A partition's state, from its settled object and the sealed journals that hold what was not settled.
  *
  * K1  Only a sealed journal is read: before the seal its owner may still commit (D5).
- * K2  Entries count only under the epoch that their chain link names, and only up to the seal (D5).
+ * K2  Entries count only up to the seal. They are of the epoch that their chain link names: whoever gives a partition up
+ *     takes nothing of it down any more, and a link of one that comes back begins after all that was taken down (D5).
  */
 import type { Address, Partition } from "../../agent/address.ts";
+import { assert } from "../../agent/assert.ts";
 import type { ChainLink, PartitionObject, PartitionState } from "../../format/partition.ts";
 import type { Entry, JournalRecord } from "../../format/record.ts";
 import { fold, foldPosition } from "../../step/fold.ts";
@@ -74,8 +76,9 @@ function apply(
   partition: Partition,
   epoch: number,
 ): number {
-  const part = record.parts.find((one) => one.partition === partition && one.epoch === epoch);
+  const part = record.parts.find((one) => one.partition === partition);
   if (part === undefined) return 0;
+  assert(part.epoch === epoch, "a chain link begins after what its incarnation wrote under other epochs (K2)");
   for (const entry of part.entries) {
     fold(state, entry);
     if (entry.kind !== "step" && entry.kind !== "remove") continue;
