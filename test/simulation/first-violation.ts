@@ -6,7 +6,7 @@
  */
 import { drawWorkloads, type Run, simulate, SimulationError, workloads } from "@dormouse/testing";
 import type { Finding } from "./bugs.ts";
-import { lateOwners, mishapsOf, play, scenarios } from "./scenarios.ts";
+import { chances, lateOwners, mishapsOf, play, scenarios } from "./scenarios.ts";
 import { stepAgainOf } from "./step-again.ts";
 
 const seeds = Number(process.argv[2]);
@@ -14,7 +14,7 @@ const named = process.argv[3]?.split(",") ?? [];
 const some = workloads.filter(({ name }) => named.includes(name));
 const among = some.length === 0 ? workloads : some;
 
-const scenario = [...scenarios, ...lateOwners].find(({ name }) => name === process.argv[4]);
+const scenario = [...scenarios, ...lateOwners, ...chances].find(({ name }) => name === process.argv[4]);
 const mishaps = scenario === undefined ? [] : mishapsOf(scenario, await play(scenario));
 
 function run(seed: number): Promise<Run> {
