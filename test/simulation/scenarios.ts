@@ -182,6 +182,10 @@ export const lateOwners: readonly Scenario[] = [
     ...lateMerge(20_000),
   },
   {
+    name: "an owner that comes late to a merge of pieces that the next one merges too",
+    ...lateMerge(2_100),
+  },
+  {
     // Whoever was answered by the next owner asks both, and hears the first of them.
     name: "an owner that answers readers and does not know that it was replaced",
     of: ["counter"],
