@@ -3,11 +3,12 @@
  *
  * Method: a scenario is run once to count its crash points (before each call of a port, after its effect, after its answer;
  * before and after what is published or brought), then once for each of them. Another host, or the next process, takes over;
- * every checker looks at every run. Of late owners a host stops past every time-out at each of its calls of the store.
+ * every checker looks at every run. Of late owners a host stops past every time-out, or is cut off from its streams, at each
+ * of its calls of the store; scenarios of chance are played with other chances.
  */
 import type { Run } from "@dormouse/testing";
 import { afterAll, expect, test } from "vitest";
-import { lateMessages, lateOwners, mishapsOf, play, type Scenario, scenarios } from "./scenarios.ts";
+import { chances, lateMessages, lateOwners, mishapsOf, play, type Scenario, scenarios } from "./scenarios.ts";
 
 const minuteMs = 60_000;
 /** By port, method and point: how many hosts died there. */
@@ -42,11 +43,16 @@ test.for(lateOwners)("$name loses and doubles nothing", { timeout: 4 * minuteMs 
   expect(await brokenIn(scenario)).toEqual([]);
 });
 
+test.for(chances)("$name: nothing is lost and nothing doubled", { timeout: 2 * minuteMs }, async (scenario) => {
+  expect(await brokenIn(scenario)).toEqual([]);
+});
+
 test("hosts died before each method of each port, after its effect and after its answer", () => {
   expect(runs).toBeGreaterThan(1_000);
   expect([...deaths].filter(([, count]) => count === 0).map(([point]) => point)).toEqual([]);
 });
 
 afterAll(() => {
-  console.log(`${runs} runs of ${mortal.length + lateOwners.length} scenarios, ${deaths.size} of kinds of their own`);
+  const count = mortal.length + lateOwners.length + chances.length;
+  console.log(`${runs} runs of ${count} scenarios, ${deaths.size} of kinds of their own`);
 });

@@ -6,7 +6,7 @@
  */
 import { drawWorkloads, type Run, simulate, SimulationError, workloads } from "@dormouse/testing";
 import type { Finding } from "./bugs.ts";
-import { lateMessages, lateOwners, mishapsOf, play, scenarios } from "./scenarios.ts";
+import { chances, lateMessages, lateOwners, mishapsOf, play, scenarios } from "./scenarios.ts";
 import { stepAgainOf } from "./step-again.ts";
 
 const seeds = Number(process.argv[2]);
@@ -14,7 +14,8 @@ const named = process.argv[3]?.split(",") ?? [];
 const some = workloads.filter(({ name }) => named.includes(name));
 const among = some.length === 0 ? workloads : some;
 
-const scenario = [...scenarios, ...lateMessages, ...lateOwners].find(({ name }) => name === process.argv[4]);
+const known = [...scenarios, ...lateMessages, ...lateOwners, ...chances];
+const scenario = known.find(({ name }) => name === process.argv[4]);
 const mishaps = scenario === undefined ? [] : mishapsOf(scenario, await play(scenario));
 
 function run(seed: number): Promise<Run> {

@@ -4,6 +4,7 @@
  * A scenario names its workloads, the size of its world, and what the client does; its last pause is long enough for what
  * it is about: a timer that rings, a settle, a hand-over.
  */
+import type { Settings } from "@dormouse/core";
 import type { Call } from "@dormouse/local";
 import {
   type Operation,
@@ -13,6 +14,7 @@ import {
   type Shape,
   type Stage,
   simulate,
+  type SimulationOptions,
   type Workload,
   workloads,
 } from "@dormouse/testing";
@@ -25,12 +27,22 @@ export interface Scenario {
   readonly shape: Shape;
   /** How often what was committed is settled. */
   readonly settleMs: number;
+  /** In the place of those that all scenarios have. */
+  readonly settings?: Settings;
   readonly script: Script;
   /** How long a host is stopped, at every call of the store, in the place of a death at every point. */
   readonly pauseMs?: number;
+  /** How long it is cut off from its streams there, in the place of that: it lives, and another is made the owner. */
+  readonly cutMs?: number;
   /** Of its mishaps, every so manieth is tried. Default 1. */
   readonly stride?: number;
+  /** What goes wrong by chance all the while. Default: nothing. */
+  readonly rates?: FaultRates;
+  /** How often it is played with other chances, in the place of a death at every point. */
+  readonly draws?: number;
 }
+
+type FaultRates = NonNullable<NonNullable<SimulationOptions["faults"]>["rates"]>;
 
 type Say = Omit<Operation, "agent">;
 
@@ -148,7 +160,10 @@ export const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** Scenarios in which a host is stopped past every time-out at each of its calls of the store, and then goes on beside the next owner. */
+/**
+ * Scenarios in which a host is stopped past every time-out, or cut off, at each of its calls of the store, and then goes on
+ * beside the next owner.
+ */
 export const lateOwners: readonly Scenario[] = [
   {
     name: "an owner that comes late to a settle",
@@ -160,6 +175,95 @@ export const lateOwners: readonly Scenario[] = [
       for (let round = 0; round < 4; round += 1) {
         await perform(on(known, "counter", { verb: "ask", key: "c0", event: { type: "add" } }));
         await sleep(round < 2 ? 1_000 : 25_000);
+      }
+    },
+  },
+  {
+    name: "an owner that comes late to a merge of pieces",
+    ...lateMerge(20_000),
+  },
+  {
+    name: "an owner that comes late to a merge of pieces that the next one merges too",
+    ...lateMerge(2_100),
+  },
+  {
+    // Whoever was answered by the next owner asks both, and hears the first of them.
+    name: "an owner that answers readers and does not know that it was replaced",
+    of: ["counter"],
+    shape: { hosts: 2, partitions: 1 },
+    settleMs: never,
+    // It has the agent in memory, and tells as soon as the next owner.
+    settings: { settleRoundMs: never },
+    cutMs: 60_000,
+    script: async ({ workloads: known, perform, sleep }) => {
+      for (let round = 0; round < 12; round += 1) {
+        await perform(on(known, "counter", { verb: "ask", key: "c0", event: { type: "add" } }));
+        await perform(on(known, "counter", { verb: "read", key: "c0", event: { type: "read" } }));
+        await sleep(5_000);
+      }
+    },
+  },
+];
+
+/** An owner stops while it merges; the next one has read the head that names the pieces, and adds to it when they are gone. */
+function lateMerge(inkBytes: number): Omit<Scenario, "name"> {
+  return {
+    of: ["scribe"],
+    shape: { hosts: 2, partitions: 1 },
+    settleMs: never,
+    // A settle follows each record, and no agent leaves memory.
+    settings: { settleBytes: 1, settleRoundMs: never },
+    pauseMs: 45_000,
+    script: async (stage) => {
+      await writePage(stage, 64_000);
+      for (let page = 0; page < 8; page += 1) await writePage(stage, 2_100);
+      await stage.sleep(43_000);
+      await stage.perform(on(stage.workloads, "scribe", { verb: "read", key: "s0", event: { type: "read" } }));
+      await stage.sleep(2_000);
+      await writePage(stage, inkBytes);
+    },
+  };
+}
+
+/** Scenarios of chance: each is played many times, with other chances. */
+export const chances: readonly Scenario[] = [
+  {
+    // Who wrote to a missing app is to be told of it, by whichever owner has found both.
+    name: "hand-overs while heads and looks for apps take long",
+    of: ["trade"],
+    shape: { hosts: 1, partitions: 4 },
+    settleMs: 300,
+    rates: { "lookup-delayed": 1, "head-delayed": 1 },
+    draws: 40,
+    script: async ({ workloads: known, perform, sleep, addHost }) => {
+      for (let host = 0; host < 4; host += 1) {
+        for (const seller of known.flatMap(({ addresses }) => addresses)) {
+          const event = { type: "order", seller, buyer: "nowhere/buyer/b0" };
+          await perform(on(known, "seller", { verb: "send", key: seller.slice("seller/".length), event }));
+        }
+        await sleep(4_000);
+        addHost();
+        await sleep(4_000);
+      }
+    },
+  },
+  {
+    // What an incarnation wrote of one before it handed it over is none of what its next chain link stands for.
+    name: "partitions that go, come back and are taken over",
+    of: ["counter"],
+    shape: { hosts: 2, partitions: 4 },
+    settleMs: 1_000,
+    rates: { "crash-before-effect": 0.004 },
+    draws: 40,
+    script: async ({ workloads: known, perform, sleep, addHost, drain }) => {
+      for (let round = 0; round < 8; round += 1) {
+        for (const counter of known.flatMap(({ addresses }) => addresses)) {
+          const key = counter.slice("counter/".length);
+          await perform(on(known, "counter", { verb: "send", key, event: { type: "note" } }));
+        }
+        if (round % 2 === 0) addHost();
+        else drain();
+        await sleep(1_500);
       }
     },
   },
@@ -238,30 +342,38 @@ async function writePage(
   await sleep(ms);
 }
 
-/** What happens in a scenario: a host dies at that one of its crash points, or stops at that one of its calls. */
+/**
+ * What happens in a scenario: a host dies at that one of its crash points, or stops or is cut off at that one of its calls;
+ * or chance has it otherwise.
+ */
 export interface Mishap {
   readonly crashAt?: number;
   readonly pauseAt?: { readonly call: number; readonly ms: number };
+  readonly cutAt?: { readonly call: number; readonly ms: number };
+  readonly draw?: number;
 }
 
 /** What is tried in a scenario, by a run of it in which nothing happens. */
-export function mishapsOf({ pauseMs, stride = 1 }: Scenario, { crashPoints, calls }: Run): readonly Mishap[] {
-  const count = Math.ceil((pauseMs === undefined ? crashPoints : calls) / stride);
-  const numbers = Array.from({ length: count }, (_, index) => index * stride);
-  if (pauseMs === undefined) return numbers.map((crashAt) => ({ crashAt }));
-  return numbers.map((call) => ({ pauseAt: { call, ms: pauseMs } }));
+export function mishapsOf(scenario: Scenario, { crashPoints, calls }: Run): readonly Mishap[] {
+  const { pauseMs, cutMs, draws, stride = 1 } = scenario;
+  const upTo = (count: number): readonly number[] =>
+    Array.from({ length: Math.ceil(count / stride) }, (_, index) => index * stride);
+  if (pauseMs !== undefined) return upTo(calls).map((call) => ({ pauseAt: { call, ms: pauseMs } }));
+  if (cutMs !== undefined) return upTo(calls).map((call) => ({ cutAt: { call, ms: cutMs } }));
+  if (draws !== undefined) return upTo(draws).map((draw) => ({ draw }));
+  return upTo(crashPoints).map((crashAt) => ({ crashAt }));
 }
 
 /** Runs a scenario. */
-export function play(scenario: Scenario, mishap: Mishap = {}): Promise<Run> {
-  const { of, shape, settleMs, script, name } = scenario;
+export function play(scenario: Scenario, { draw, ...mishap }: Mishap = {}): Promise<Run> {
+  const { of, shape, settleMs, settings, rates = {}, script, name } = scenario;
   return simulate({
-    seed: name,
+    seed: draw === undefined ? name : `${name}, ${draw}`,
     workloads: (random: Random) =>
       workloads.map((make) => make(random.fork("agents"))).filter(({ name: one }) => of.includes(one)),
-    faults: {},
+    faults: { rates },
     worldSpellsPerMinute: {},
-    settings: { settleMs, settleRoundMs: 300 },
+    settings: { settleMs, settleRoundMs: 300, ...settings },
     shape,
     script,
     traceLinesMax: 0,

@@ -49,7 +49,7 @@ export type CallFault = (typeof callFaults)[number];
 
 /** Faults that come over the world for a while. */
 export const spellFaults = [
-  /** A party and a port, or two parties, cannot reach each other, one way or both. */
+  /** A party and one port or several, or two parties, cannot reach each other, one way or both. */
   "cut",
   /** A port answers nobody. */
   "outage",
@@ -71,6 +71,7 @@ export type SpellFault = (typeof spellFaults)[number];
 const variants = [
   "cut-one-way",
   "cut-both-ways",
+  "cut-from-streams",
   "pause-past-timeouts",
   "stopped-by-cut",
   "stopped-by-outage-of-mailbox",
@@ -81,6 +82,11 @@ const variants = [
 export type PortName = Call["port"];
 
 const portNames = ["mailbox", "store", "membership", "channel"] as const satisfies readonly PortName[];
+
+/** What a NATS server that reaches no other has not: its streams. It still carries what its own clients say to each other. */
+const streamPorts = ["mailbox", "membership"] as const satisfies readonly PortName[];
+/** Of cuts, those from the streams alone: whoever is replaced then goes on to answer readers. */
+const streamCutShare = 0.2;
 
 export interface FaultSettings {
   /** For each fault of a call: how likely it is for one call that it can happen to, 0 to 1. Default: 0. */
@@ -150,6 +156,12 @@ export interface PushFate {
   readonly arrivalsMs: readonly number[];
 }
 
+/** What is to happen to whoever makes the call of that number, and for how long. */
+interface AtCall {
+  readonly call: number;
+  readonly ms: number;
+}
+
 interface ForcedFault {
   readonly fault: CallFault;
   readonly matches: (call: Call) => boolean;
@@ -181,6 +193,7 @@ export class Faults {
   readonly #scheduler: Scheduler;
   readonly #settings: FaultSettings;
   readonly #random: Random;
+  readonly #streamCuts: Random;
   readonly #chances: { readonly [fault in CallFault]: Random };
   readonly #counts = new Map<string, number>();
   readonly #forced: ForcedFault[] = [];
@@ -194,13 +207,15 @@ export class Faults {
   #crashPointsSeen = 0;
   #crashPointWanted: number | undefined;
   #callsSeen = 0;
-  #pauseWanted: { readonly call: number; readonly ms: number } | undefined;
+  #pauseWanted: AtCall | undefined;
+  #cutWanted: AtCall | undefined;
   #isOn = true;
 
   constructor(scheduler: Scheduler, settings: FaultSettings = {}) {
     this.#scheduler = scheduler;
     this.#settings = settings;
     this.#random = scheduler.randomFor("faults");
+    this.#streamCuts = this.#random.fork("stream-cuts");
     this.#chances = fromEntriesOf(callFaults, (fault) => this.#random.fork(fault));
     this.expect(...callFaults, ...spellFaults, ...variants);
   }
@@ -260,6 +275,11 @@ export class Faults {
   /** Stops the caller for `ms` when it has made the call of the store of that number, counted from 0: what is answered, it hears after. */
   pauseAt(call: number, ms: number): void {
     this.#pauseWanted = { call, ms };
+  }
+
+  /** Cuts the caller off from its streams for `ms`, when it makes the call of the store of that number, and stops it not. */
+  cutAt(call: number, ms: number): void {
+    this.#cutWanted = { call, ms };
   }
 
   /** Lets nothing through from one party or port to another for `ms`. Both ways: twice. */
@@ -389,12 +409,18 @@ export class Faults {
   }
 
   #countCall({ party }: Call): void {
-    const { call, ms = 0 } = this.#pauseWanted ?? {};
-    if (call === this.#callsSeen) {
-      this.count("pause");
-      this.#scheduler.pause(party, ms);
-    }
+    const call = this.#callsSeen;
     this.#callsSeen += 1;
+    if (this.#pauseWanted?.call === call) {
+      this.count("pause");
+      this.#scheduler.pause(party, this.#pauseWanted.ms);
+    }
+    if (this.#cutWanted?.call !== call) return;
+    this.count("cut-from-streams");
+    for (const port of streamPorts) {
+      this.cut(party, port, this.#cutWanted.ms);
+      this.cut(port, party, this.#cutWanted.ms);
+    }
   }
 
   #strikes({ party }: Call): boolean {
@@ -484,10 +510,12 @@ export class Faults {
     const party = random.pick(parties);
     const others: readonly string[] = [...portNames, ...parties.filter((other) => other !== party)];
     // A third of the cuts part a party from every port: it lives, and the world does not hear it, nor it the world.
-    const cutFrom = random.chance(1 / 3) ? portNames : [random.pick(others)];
+    const drawn = random.chance(1 / 3) ? portNames : [random.pick(others)];
+    const cutFrom = this.#streamCuts.chance(streamCutShare) ? streamPorts : drawn;
     const ms = this.#spanMs(random);
     const ways = random.pick(["out", "in", "both"] as const);
     this.count(ways === "both" ? "cut-both-ways" : "cut-one-way");
+    if (cutFrom === streamPorts) this.count("cut-from-streams");
     for (const other of cutFrom) {
       if (ways !== "in") this.cut(party, other, ms);
       if (ways !== "out") this.cut(other, party, ms);

@@ -110,6 +110,8 @@ export interface SimulationOptions {
   readonly crashAt?: number;
   /** Stops a host at the call of the store of that number, counted from 0, for so many milliseconds. */
   readonly pauseAt?: { readonly call: number; readonly ms: number };
+  /** Cuts a host off from its streams, and from nothing else, from that call of the store on, for so many milliseconds. */
+  readonly cutAt?: { readonly call: number; readonly ms: number };
 }
 
 /** How large a world is. */
@@ -239,6 +241,7 @@ class Simulation {
     this.#faults.expect("release-rolled", "release-rolled-back", "stream-changed-unheard");
     if (options.crashAt !== undefined) this.#faults.crashAt(options.crashAt);
     if (options.pauseAt !== undefined) this.#faults.pauseAt(options.pauseAt.call, options.pauseAt.ms);
+    if (options.cutAt !== undefined) this.#faults.cutAt(options.cutAt.call, options.cutAt.ms);
     const wire = new SimulatedWire(scheduler, this.#faults, {
       observe: ({ call, result }) => {
         if (isRefusal(call.operation, result)) this.#faults.count("store-refused");

@@ -8,7 +8,8 @@
  *
  * - a record, a mailbox message: what is new in it
  * - a head: its agent's whole history, up to 16 kB
- * - bases, pieces and chapters of an agent, together: three times its history, for all that merges write again
+ * - bases, pieces and chapters of an agent, together: three times its history, for all that merges write again; and what
+ *   other hosts wrote of them and named in no head, since they were stopped or replaced: the next owner writes it again
  * - a partition object: what the partition keeps. Of answers, and of what it let go of, ten minutes are allowed
  *
  * The constants are a third to a half above what records take today, so that what doubles is found.
@@ -73,6 +74,8 @@ export class BytesChecker implements Checker {
   readonly #histories = new Map<string, number>();
   /** By agent: bytes of bases, pieces and chapters. */
   readonly #parts = new Map<string, number>();
+  /** By agent and host: of these, what was written since the host's last head of the agent. */
+  readonly #unnamed = new Map<string, Map<string, number>>();
   readonly #heads = new Set<string>();
   readonly #envelopes = new Set<string>();
   readonly #names = new Set<string>();
@@ -112,15 +115,15 @@ export class BytesChecker implements Checker {
     this.#weigh("mailbox", bytes.length, allowed, `message ${sequence} of ${party} to partition ${partition}`, atMs);
   }
 
-  #store({ name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
+  #store({ name, party, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
     const isNew = !this.#names.has(name);
     this.#names.add(name);
     const [room = "", first = "", second = "", last = ""] = name.split("/");
     if (room === "journal" && journalKindOf(bytes) === "record") {
       // One that lands late on the name of a deleted one is a repeat of it.
       if (isNew) this.#record(name, bytes, atMs);
-    } else if (room === "agents" && last === "head") this.#head(name, `${first}/${second}`, bytes, atMs);
-    else if (room === "agents") this.#part(name, `${first}/${second}`, bytes, atMs);
+    } else if (room === "agents" && last === "head") this.#head(name, party, `${first}/${second}`, bytes, atMs);
+    else if (room === "agents") this.#part(name, party, `${first}/${second}`, bytes, atMs);
     else if (room === "partitions" && second === "") this.#partition(name, Number(first), bytes, atMs);
     else if (room !== "partitions" && room !== "bundles")
       this.#weigh("other objects", bytes.length, smallBytesMax, name, atMs);
@@ -150,7 +153,8 @@ export class BytesChecker implements Checker {
     this.#weigh("records", bytes.length, allowed, name, atMs);
   }
 
-  #head(name: string, token: string, bytes: Uint8Array, atMs: number): void {
+  #head(name: string, party: string, token: string, bytes: Uint8Array, atMs: number): void {
+    this.#unnamed.get(token)?.delete(party);
     const { epoch, seq } = readHead(bytes);
     const version = `${name} of step ${seq} in epoch ${epoch}`;
     if (this.#heads.has(version)) this.#headsAgain += 1;
@@ -159,10 +163,13 @@ export class BytesChecker implements Checker {
     this.#weigh("heads", bytes.length, Math.min(headBytesMax, history), name, atMs);
   }
 
-  #part(name: string, token: string, bytes: Uint8Array, atMs: number): void {
+  #part(name: string, party: string, token: string, bytes: Uint8Array, atMs: number): void {
     const written = (this.#parts.get(token) ?? 0) + bytes.length;
     this.#parts.set(token, written);
-    const allowed = partsFactor * this.#historyOf(token);
+    const unnamed = this.#unnamed.get(token) ?? new Map<string, number>();
+    this.#unnamed.set(token, unnamed.set(party, (unnamed.get(party) ?? 0) + bytes.length));
+    const ofOthers = sum([...unnamed].filter(([other]) => other !== party).map(([, count]) => count));
+    const allowed = partsFactor * this.#historyOf(token) + ofOthers;
     this.#weigh("bases, pieces, chapters", written, allowed, `${name} and all before it`, atMs, bytes.length);
   }
 

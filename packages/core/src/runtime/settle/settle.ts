@@ -181,10 +181,14 @@ async function settleAgent(settling: Settling, loop: PartitionLoop, activation: 
     await writeHead(settling, loop.epoch, activation);
     return true;
   } catch (error) {
-    if (!(error instanceof DormouseError) || error.kind !== "corrupt") throw error;
+    if (!isCorrupt(error)) throw error;
     loop.setAsideDamaged(activation.agent, error);
     return false;
   }
+}
+
+function isCorrupt(error: unknown): error is DormouseError {
+  return error instanceof DormouseError && error.kind === "corrupt";
 }
 
 async function writeHead(settling: Settling, epoch: number, activation: Activation): Promise<void> {
@@ -194,7 +198,17 @@ async function writeHead(settling: Settling, epoch: number, activation: Activati
     const { committed: state, head, lives, steps } = activation;
     const written = steps.length;
     const seq = state?.seq ?? activation.committedSeqBefore;
-    const grown = state === undefined ? undefined : await growRun(settling, activation, state);
+    let grown: Grown | undefined;
+    try {
+      grown = state === undefined ? undefined : await growRun(settling, activation, state);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      // Merged meanwhile by an owner that is late: missing only if a fresh head still names it (DESIGN.md section 11).
+      const found = await insist(world, () => world.store.get(name));
+      if (found?.etag === head?.etag) throw error;
+      takeUpFound(world, activation, found, name, epoch);
+      continue;
+    }
     const nonce = world.entropy.bytes(16);
     const bytes = encodeHead({ epoch, nonce, seq, run: grown?.run, chapter: grown?.chapter }, world.formats.writes);
     const condition = head === undefined ? ({ if: "absent" } as const) : ({ if: "match", etag: head.etag } as const);
