@@ -1,6 +1,6 @@
 /**
- * D6: an effect that runs again is given the same idempotency key, which no other effect is given; D7: one whose result is
- * recorded does not run again.
+ * D6: an effect that runs again is given the same idempotency key, which no other effect is given; none begins at a host that
+ * has handed its agent over. D7: one whose result is recorded does not run again.
  *
  * By what effects themselves report, and the records that hold their results.
  *
@@ -29,13 +29,15 @@ export class EffectsChecker implements Checker {
   readonly #running = new Map<string, Running>();
   /** By agent. */
   readonly #partitions = new Map<string, number>();
+  /** By partition: who owns it, as its object says. */
+  readonly #owners = new Map<number, string | undefined>();
   readonly #journals = new Journals();
 
   observe(observation: Observation): void {
     switch (observation.type) {
       case "stored":
         if (this.#journals.isNewRecord(observation)) this.#store(observation);
-        this.#forgetGivenUp(observation);
+        this.#own(observation);
         return;
       case "effect-began":
         this.#begin(observation);
@@ -80,12 +82,15 @@ export class EffectsChecker implements Checker {
   }
 
   /** What runs of a partition that its host gives up is nobody's. */
-  #forgetGivenUp({ party, name, bytes }: Extract<Observation, { type: "stored" }>): void {
-    const [room = "", partition = ""] = name.split("/");
-    if (room !== "partitions" || readPartition(bytes).owner !== undefined) return;
+  #own({ party, name, bytes }: Extract<Observation, { type: "stored" }>): void {
+    const [room = "", number = "", ...rest] = name.split("/");
+    if (room !== "partitions" || rest.length > 0) return;
+    const partition = Number(number);
+    const { owner } = readPartition(bytes);
+    this.#owners.set(partition, owner);
+    if (owner !== undefined) return;
     for (const [run, running] of this.#running) {
-      if (running.party === party && this.#partitions.get(running.agent) === Number(partition))
-        this.#running.delete(run);
+      if (running.party === party && this.#partitions.get(running.agent) === partition) this.#running.delete(run);
     }
   }
 
@@ -113,6 +118,10 @@ export class EffectsChecker implements Checker {
     const record = this.#recorded.get(idempotencyKey);
     if (record !== undefined && !this.#journals.isSealed(party)) {
       this.#broken("D7", `${party} runs ${name} again, whose result is in ${record}`, atMs);
+    }
+    const partition = this.#partitions.get(agent);
+    if (partition !== undefined && this.#owners.get(partition) !== incarnation && !this.#journals.isSealed(party)) {
+      this.#broken("D6", `${party} begins ${name}, of partition ${partition}, which it has given up`, atMs);
     }
     const run = `${party} ${idempotencyKey}`;
     const running = this.#running.get(run);
