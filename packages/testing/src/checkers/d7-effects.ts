@@ -69,8 +69,9 @@ export class EffectsChecker implements Checker {
 
   #store({ name, bytes, atMs }: Extract<Observation, { type: "stored" }>): void {
     for (const { partition, entries } of readRecord(bytes).parts) {
-      for (const { agent, cause } of entries) {
-        if (agent !== undefined) this.#partitions.set(agent, partition);
+      for (const { kind, agent, cause } of entries) {
+        // A message of another partition is passed on by an entry that names its agent.
+        if (kind === "step" && agent !== undefined) this.#partitions.set(agent, partition);
         if (cause?.kind !== "effect" || cause.address === undefined) continue;
         const before = this.#recorded.get(cause.address);
         if (before !== undefined && before !== name) {
